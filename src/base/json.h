@@ -1,0 +1,15 @@
+// nlohmann::json under our name; parse errors become lora::Error in base/json.cpp.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+namespace lora {
+
+using Json = nlohmann::json;
+using OrderedJson = nlohmann::ordered_json;
+
+// Parses UTF-8 text. Errors  Error{kFormat} naming `what` and the position; depth is limited.
+[[nodiscard]] Json parse_json(std::string_view text, std::string_view what);
+
+}  // namespace lora
