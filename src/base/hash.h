@@ -20,7 +20,7 @@ public:
     [[nodiscard]] std::string hex_digest();
 
 private:
-    void block(const std::byte* data);
+    void blocks(const std::byte* data, size_t count);
     std::array<uint32_t, 8> state_;
     std::array<std::byte, 64> buffer_{};
     size_t buffered_ = 0;

@@ -1,6 +1,6 @@
 // A fixed pool of worker threads for host work (decoding, hashing, writing). The compute backends
-// have their own. Threads  submit and parallel_for may be called from any thread but not from a
-// worker of the same pool.
+// have their own. The calling thread works along, so a pool of one runs everything in the caller.
+// Threads  parallel_for may be called from any thread, from a body too.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ public:
 
     [[nodiscard]] int num_threads() const;
     // Calls body(i) for every i in [0, count), spread over the workers; returns when all are done.
-    // The first exception thrown by a body is rethrown here.
+    // The first exception thrown by a body is rethrown here; indices not begun by then are skipped.
     void parallel_for(int64_t count, const std::function<void(int64_t)>& body);
 
 private:
