@@ -28,13 +28,15 @@ Error Error::with_hint(std::string hint) && {
 }
 
 std::string Error::report() const {
-    std::string text = "error: " + message_ + "\n";
-    for (const std::string& line : context_) text += "  " + line + "\n";
+    std::string text = "error: ";
+    text.append(message_).append("\n");
+    for (const std::string& line : context_) text.append("  ").append(line).append("\n");
     if (code_ == ErrorCode::kInternal) {
-        text += std::string("  at ") + where_.file_name() + ":" + std::to_string(where_.line()) + "\n";
+        text.append("  at ").append(where_.file_name()).append(":");
+        text.append(std::to_string(where_.line())).append("\n");
         text += "hint: this is a bug in lora.cpp; please report it with the lines above\n";
     }
-    if (!hint_.empty()) text += "hint: " + hint_ + "\n";
+    if (!hint_.empty()) text.append("hint: ").append(hint_).append("\n");
     return text;
 }
 

@@ -1,0 +1,147 @@
+#include "ir/builder.h"
+
+#include <cmath>
+
+#include "base/check.h"
+
+namespace lora::ir {
+
+Builder::Scope::Scope(Builder& builder, std::string_view name)
+    : builder_(&builder), previous_size_(builder.scope_.size()) {
+    if (!builder.scope_.empty()) builder.scope_ += '.';
+    builder.scope_ += name;
+}
+
+Builder::Scope::~Scope() { builder_->scope_.resize(previous_size_); }
+
+ValueId Builder::input(std::string name, DType dtype, Shape shape) {
+    return graph_->add_external(ValueKind::kInput, std::move(name), dtype, std::move(shape));
+}
+
+ValueId Builder::weight(const std::string& name, DType dtype, const Shape& shape) {
+    if (const std::optional<ValueId> known = graph_->find(name)) {
+        const Value& value = graph_->value(*known);
+        LORA_CHECK(value.kind == ValueKind::kWeight && value.dtype == dtype && value.shape == shape,
+                   "weight asked for in two forms: " + name);
+        return *known;
+    }
+    return graph_->add_external(ValueKind::kWeight, name, dtype, shape);
+}
+
+ValueId Builder::param(std::string name, Shape shape, DType dtype) {
+    return graph_->add_external(ValueKind::kParam, std::move(name), dtype, std::move(shape));
+}
+
+ValueId Builder::state(std::string name, Shape shape, DType dtype) {
+    return graph_->add_external(ValueKind::kState, std::move(name), dtype, std::move(shape));
+}
+
+std::vector<ValueId> Builder::node(OpKind op, std::vector<ValueId> inputs, Attributes attrs,
+                                   ValueId dst) {
+    Node item;
+    item.op = op;
+    item.inputs = std::move(inputs);
+    item.attrs = std::move(attrs);
+    item.scope = scope_;
+    const int32_t index = graph_->add_node(std::move(item), dst);
+    return graph_->nodes()[static_cast<size_t>(index)].outputs;
+}
+
+ValueId Builder::one(OpKind op, std::vector<ValueId> inputs, Attributes attrs) {
+    return node(op, std::move(inputs), std::move(attrs))[0];
+}
+
+ValueId Builder::reshape(ValueId x, Shape shape) {
+    if (this->shape(x) == shape) return x;
+    return one(OpKind::kReshape, {x}, {.shape = std::move(shape)});
+}
+
+ValueId Builder::image_to_tokens(ValueId x) { return one(OpKind::kImageToTokens, {x}); }
+
+ValueId Builder::tokens_to_image(ValueId x, int64_t height, int64_t width) {
+    return one(OpKind::kTokensToImage, {x}, {.height = height, .width = width});
+}
+
+ValueId Builder::reorder(ValueId x, Layout layout) {
+    if (graph_->value(x).layout == layout) return x;
+    return one(OpKind::kReorder, {x}, {.layout = layout});
+}
+
+ValueId Builder::cast(ValueId x, DType dtype) {
+    if (this->dtype(x) == dtype) return x;
+    return one(OpKind::kCast, {x}, {.dtype = dtype});
+}
+
+ValueId Builder::concat(ValueId a, ValueId b, int axis) {
+    return one(OpKind::kConcat, {a, b}, {.axis = axis});
+}
+
+ValueId Builder::slice(ValueId x, int axis, int64_t begin, int64_t end) {
+    if (begin == 0 && end == shape(x)[axis]) return x;
+    return one(OpKind::kSlice, {x}, {.axis = axis, .begin = begin, .end = end});
+}
+
+ValueId Builder::pad(ValueId x, int axis, int64_t before, int64_t after) {
+    if (before == 0 && after == 0) return x;
+    return one(OpKind::kPad, {x}, {.axis = axis, .begin = before, .end = after});
+}
+
+ValueId Builder::upsample2x(ValueId x) { return one(OpKind::kUpsample2x, {x}); }
+
+ValueId Builder::linear(ValueId x, ValueId w, const LinearArgs& args) {
+    return one(OpKind::kLinear, {x, w, args.bias, args.addend},
+               {.alpha = args.alpha, .transpose_weight = args.transpose_weight});
+}
+
+ValueId Builder::conv2d(ValueId x, ValueId w, const ConvArgs& args) {
+    const Shape& kernel = shape(w);
+    return one(OpKind::kConv2d, {x, w, args.bias, args.addend},
+               {.stride = args.stride, .pad = args.pad, .kernel = {kernel[2], kernel[3]}});
+}
+
+ValueId Builder::group_norm(ValueId x, const NormArgs& args) {
+    return one(OpKind::kGroupNorm, {x, args.gamma, args.beta},
+               {.activation = args.activation, .groups = args.groups, .eps = args.eps});
+}
+
+ValueId Builder::layer_norm(ValueId x, const NormArgs& args) {
+    return one(OpKind::kLayerNorm, {x, args.gamma, args.beta}, {.eps = args.eps});
+}
+
+AttentionResult Builder::attention(ValueId q, ValueId k, ValueId v, const AttentionArgs& args) {
+    const double head_size = static_cast<double>(shape(q)[2] / args.heads);
+    const double scale = args.scale != 0 ? args.scale : 1.0 / std::sqrt(head_size);
+    const std::vector<ValueId> outputs =
+        node(OpKind::kAttention, {q, k, v},
+             {.heads = args.heads, .alpha = scale, .causal = args.causal});
+    return {outputs[0], outputs[1]};
+}
+
+ValueId Builder::activation(ValueId x, Activation activation) {
+    return one(OpKind::kActivation, {x}, {.activation = activation});
+}
+
+ValueId Builder::geglu(ValueId x) { return one(OpKind::kGeglu, {x}); }
+
+ValueId Builder::add(ValueId a, ValueId b) { return one(OpKind::kAdd, {a, b}); }
+
+ValueId Builder::scale(ValueId x, double alpha) { return one(OpKind::kScale, {x}, {.alpha = alpha}); }
+
+ValueId Builder::add_channel(ValueId x, ValueId e) { return one(OpKind::kAddChannel, {x, e}); }
+
+ValueId Builder::mix_rows(ValueId x, ValueId y, ValueId a, ValueId b) {
+    return one(OpKind::kMixRows, {x, y, a, b});
+}
+
+ValueId Builder::embedding(ValueId ids, ValueId table) { return one(OpKind::kEmbedding, {ids, table}); }
+
+ValueId Builder::timestep_embedding(ValueId t, int64_t size, DType dtype) {
+    return one(OpKind::kTimestepEmbedding, {t}, {.dtype = dtype, .size = size});
+}
+
+Builder::Loss Builder::weighted_mse(ValueId prediction, ValueId target, ValueId weights) {
+    const std::vector<ValueId> outputs = node(OpKind::kWeightedMse, {prediction, target, weights});
+    return {outputs[0], outputs[1]};
+}
+
+}  // namespace lora::ir

@@ -1,0 +1,118 @@
+// Writes graphs: one function an operator, shapes checked as they are added.
+// Used by nn/, models/, autodiff/ and train/.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ir/graph.h"
+
+namespace lora::ir {
+
+struct LinearArgs {
+    ValueId bias = kNoValue;
+    ValueId addend = kNoValue;
+    double alpha = 1;
+    bool transpose_weight = false;
+};
+
+struct ConvArgs {
+    ValueId bias = kNoValue;
+    ValueId addend = kNoValue;
+    int64_t stride = 1;
+    std::array<int64_t, 4> pad{};  // top, left, bottom, right
+};
+
+struct NormArgs {
+    ValueId gamma;
+    ValueId beta;
+    int64_t groups = 32;
+    double eps = 1e-5;
+    Activation activation = Activation::kNone;
+};
+
+struct AttentionArgs {
+    int64_t heads = 1;
+    bool causal = false;
+    double scale = 0;  // 0: 1/sqrt(head size)
+};
+
+struct AttentionResult {
+    ValueId output;
+    ValueId lse;
+};
+
+class Builder {
+public:
+    // The graph must outlive the builder.
+    explicit Builder(Graph& graph) : graph_(&graph) {}
+
+    [[nodiscard]] Graph& graph() { return *graph_; }
+    [[nodiscard]] const Shape& shape(ValueId id) const { return graph_->value(id).shape; }
+    [[nodiscard]] DType dtype(ValueId id) const { return graph_->value(id).dtype; }
+
+    // Names put in front of what follows, joined by dots, until the Scope dies.
+    class Scope {
+    public:
+        Scope(Builder& builder, std::string_view name);
+        ~Scope();
+        Scope(const Scope&) = delete;
+        Scope& operator=(const Scope&) = delete;
+
+    private:
+        Builder* builder_;
+        size_t previous_size_;
+    };
+
+    ValueId input(std::string name, DType dtype, Shape shape);
+    // Frozen weight; asked for twice under one name it is the same value.
+    ValueId weight(const std::string& name, DType dtype, const Shape& shape);
+    ValueId param(std::string name, Shape shape, DType dtype = DType::kF32);
+    ValueId state(std::string name, Shape shape, DType dtype = DType::kF32);
+
+    ValueId reshape(ValueId x, Shape shape);
+    ValueId image_to_tokens(ValueId x);
+    ValueId tokens_to_image(ValueId x, int64_t height, int64_t width);
+    // Layout and type changes give x itself when nothing changes.
+    ValueId reorder(ValueId x, Layout layout);
+    ValueId cast(ValueId x, DType dtype);
+    ValueId concat(ValueId a, ValueId b, int axis);
+    ValueId slice(ValueId x, int axis, int64_t begin, int64_t end);
+    ValueId pad(ValueId x, int axis, int64_t before, int64_t after);
+    ValueId upsample2x(ValueId x);
+
+    ValueId linear(ValueId x, ValueId w, const LinearArgs& args = {});
+    ValueId conv2d(ValueId x, ValueId w, const ConvArgs& args = {});
+    ValueId group_norm(ValueId x, const NormArgs& args);
+    ValueId layer_norm(ValueId x, const NormArgs& args);
+    AttentionResult attention(ValueId q, ValueId k, ValueId v, const AttentionArgs& args);
+
+    ValueId activation(ValueId x, Activation activation);
+    ValueId geglu(ValueId x);
+    ValueId add(ValueId a, ValueId b);
+    ValueId scale(ValueId x, double alpha);
+    ValueId add_channel(ValueId x, ValueId e);
+    ValueId mix_rows(ValueId x, ValueId y, ValueId a, ValueId b);
+    ValueId embedding(ValueId ids, ValueId table);
+    ValueId timestep_embedding(ValueId t, int64_t size, DType dtype);
+
+    struct Loss {
+        ValueId loss;    // []
+        ValueId losses;  // [N], unweighted
+    };
+    Loss weighted_mse(ValueId prediction, ValueId target, ValueId weights);
+
+    // Any operator; returns its outputs. `dst` as in Graph::add_node.
+    std::vector<ValueId> node(OpKind op, std::vector<ValueId> inputs, Attributes attrs = {},
+                              ValueId dst = kNoValue);
+    // The scope that new nodes carry; autodiff sets it to the forward node's.
+    void set_scope(std::string scope) { scope_ = std::move(scope); }
+
+private:
+    ValueId one(OpKind op, std::vector<ValueId> inputs, Attributes attrs = {});
+    Graph* graph_;
+    std::string scope_;
+};
+
+}  // namespace lora::ir
