@@ -3,7 +3,7 @@
 # usage: lint.sh [--quick] [build folder]   --quick leaves out clang-tidy; the folder is where layers.txt
 # and compile_commands.json lie (default build, for clang-tidy build-clang).
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 quick=no
 if [ "${1:-}" = "--help" ]; then sed -n '2,4s/^# //p' "$0"; exit 0; fi
 if [ "${1:-}" = "--quick" ]; then quick=yes; shift; fi
