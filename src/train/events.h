@@ -1,0 +1,130 @@
+// What happens during a run, for machines: structs, and sinks that take them. Log lines for people
+// are base/log.h. The JSON form is docs/formats/events.md.
+// Threads  a sink is called from the training thread only.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace lora::train {
+
+struct RunStarted {
+    std::string run;  // name of the run's folder
+    std::string output_name;
+    std::string backend;  // "cpu"
+    std::string device;
+    std::string dtype;  // compute type
+    uint64_t seed = 0;
+    int64_t resumed_step = 0;  // 0: a fresh run
+};
+
+struct PrecomputeProgress {
+    int64_t done = 0;  // pictures whose latents are ready
+    int64_t total = 0;
+};
+
+struct PlanReady {
+    struct Bucket {
+        int64_t width_px = 0;
+        int64_t height_px = 0;
+        int64_t count = 0;  // pictures times repeats
+    };
+    int64_t images = 0;
+    std::vector<Bucket> buckets;
+    int64_t steps = 0;
+    int64_t epochs = 0;
+    uint64_t planned_peak_bytes = 0;
+    double estimated_s = 0;
+};
+
+struct EpochStarted {
+    int64_t epoch = 1;  // 1-based
+    int64_t epochs = 1;
+};
+
+struct StepDone {
+    int64_t step = 0;  // updates done, 1-based
+    int64_t steps = 0;
+    int64_t epoch = 1;
+    double loss = 0;          // of the last micro-step
+    double average_loss = 0;  // semantics 13, loss/average
+    double lr_unet = 0;
+    double lr_text_encoder = 0;
+    double grad_norm = 0;
+    double step_ms = 0;
+};
+
+struct FileSaved {
+    std::string path;
+    int64_t step = 0;
+    int64_t epoch = 0;
+};
+
+struct StateSaved {
+    std::string path;
+    int64_t step = 0;
+    int64_t epoch = 0;
+};
+
+struct PreviewDone {
+    std::string path;
+    int64_t step = 0;
+    int64_t epoch = 0;
+};
+
+struct RunEnded {
+    std::string status;  // "done" or "cancelled"
+    int64_t step = 0;
+    double seconds = 0;
+    double average_loss = 0;
+    uint64_t measured_peak_bytes = 0;
+    std::string output_file;
+};
+
+using Event = std::variant<RunStarted,
+                           PrecomputeProgress,
+                           PlanReady,
+                           EpochStarted,
+                           StepDone,
+                           FileSaved,
+                           StateSaved,
+                           PreviewDone,
+                           RunEnded>;
+
+class EventSink {
+public:
+    virtual ~EventSink() = default;
+    virtual void on_event(const Event& event) = 0;
+};
+
+// Passes every event to several sinks, in order. They must outlive it.
+class TeeSink final : public EventSink {
+public:
+    explicit TeeSink(std::vector<EventSink*> sinks) : sinks_(std::move(sinks)) {}
+    void on_event(const Event& event) override;
+
+private:
+    std::vector<EventSink*> sinks_;
+};
+
+// One JSON object a line, flushed line by line. The folder is made when missing.
+// Errors  kIo naming the path.
+class JsonLinesSink final : public EventSink {
+public:
+    explicit JsonLinesSink(const std::string& path);
+    ~JsonLinesSink() override;
+    void on_event(const Event& event) override;
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+// The line without the newline; `time` is Unix seconds.
+[[nodiscard]] std::string event_json(const Event& event, double time);
+
+}  // namespace lora::train

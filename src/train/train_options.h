@@ -1,0 +1,147 @@
+// Everything that one training run can be told, under kohya's option names. Values are final here:
+// presets, files and flags were merged by config/. The pieces that belong to the data set keep the
+// structs of their owner.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "data/bucket.h"
+#include "data/caption.h"
+#include "data/dataset.h"
+
+namespace lora::train {
+
+struct ModelOptions {
+    std::string pretrained_model_name_or_path;  // single-file model, safetensors
+    std::string vae;                            // another file's VAE; empty: the model's own
+    bool v_parameterization = false;            // the model predicts v instead of noise
+    int64_t clip_skip = 0;                      // layer from the end; 0 and 1: the last one
+    int64_t max_token_length = 75;              // 75, 150 or 225
+};
+
+struct LatentOptions {
+    int64_t train_batch_size = 1;           // pictures a micro-step
+    bool flip_aug = false;                  // mirror with probability one half
+    bool random_crop = false;               // refused: latents are always encoded ahead
+    bool color_aug = false;                 // refused for the same reason
+    bool cache_latents = true;              // off: the VAE's posterior is drawn anew every time
+    bool cache_latents_to_disk = false;     // keep encoded pictures for the next run
+    std::string cache_dir;                  // where; empty: "cache" beside the output folder
+    int64_t vae_batch_size = 1;             // pictures of one bucket encoded together
+    bool apply_exif = true;                 // rotate pictures as a viewer does; kohya: false
+    bool alpha_on_white = true;             // lay transparency on white; kohya: drop alpha (false)
+    int64_t max_data_loader_n_workers = 0;  // threads that decode pictures; 0: all the machine has
+};
+
+struct NetworkOptions {
+    std::string network_module = "networks.lora";
+    int64_t network_dim = 4;        // rank
+    double network_alpha = 1;       // 0: the rank
+    bool network_dim_given = true;  // metadata tells defaults from given values apart
+    bool network_alpha_given = true;
+    std::vector<std::pair<std::string, std::string>> network_args;  // as given; none is known yet
+    std::string network_weights;                                    // start from this LoRA file
+    bool dim_from_weights = false;  // ranks and alphas as in that file
+    bool network_train_unet_only = false;
+    bool network_train_text_encoder_only = false;
+};
+
+struct OptimizerOptions {
+    std::string optimizer_type = "AdamW";
+    // kohya's key=value pairs: betas, eps, weight_decay.
+    std::vector<std::pair<std::string, std::string>> optimizer_args;
+    double learning_rate = 2e-6;
+    std::optional<double> unet_lr;          // none: learning_rate; 0: the part is left untrained
+    std::optional<double> text_encoder_lr;  // none: learning_rate; 0: the part is left untrained
+    double max_grad_norm = 1.0;             // 0: no clipping
+    std::string lr_scheduler = "constant";
+    double lr_warmup_steps = 0;  // below 1: share of all steps ("10%" is 0.1)
+    int64_t lr_scheduler_num_cycles = 1;
+    double lr_scheduler_power = 1;
+    std::optional<double> lr_scheduler_timescale;     // inverse_sqrt
+    std::optional<double> lr_scheduler_min_lr_ratio;  // cosine_with_min_lr, warmup_stable_decay
+    double lr_decay_steps = 0;                        // warmup_stable_decay; below 1: share
+};
+
+struct LossOptions {
+    double min_snr_gamma = 0;               // 0: off
+    double noise_offset = 0;                // 0: off
+    int64_t multires_noise_iterations = 0;  // 0: off
+    double multires_noise_discount = 0.3;
+    int64_t min_timestep = 0;
+    int64_t max_timestep = 1000;  // exclusive
+};
+
+struct LengthOptions {
+    int64_t max_train_steps = 1600;
+    int64_t max_train_epochs = 0;  // above 0: wins over max_train_steps
+    int64_t gradient_accumulation_steps = 1;
+};
+
+struct DeviceOptions {
+    std::string mixed_precision = "bf16";  // no, bf16 or fp16
+    bool gradient_checkpointing = false;   // recompute activations wherever it saves memory
+    uint64_t max_memory_bytes = 0;         // limit of the planned peak; 0: none
+    int num_threads = 0;                   // 0: all the machine has
+};
+
+struct SaveOptions {
+    std::string output_dir = "./output";
+    std::string output_name;                    // empty: "last", "epoch", "at" as kohya does
+    std::string save_precision = "fp16";        // fp16, bf16, float, or empty: float
+    std::string save_model_as = "safetensors";  // the only one
+    int64_t save_every_n_epochs = 0;            // 0: only at the end
+    int64_t save_every_n_steps = 0;
+    int64_t save_n_epoch_ratio = 0;  // above 0: at least this many files over the run
+    int64_t save_last_n_epochs = 0;  // delete older files; 0: keep all
+    int64_t save_last_n_steps = 0;
+    bool save_state = false;               // train state beside every saved file, and at the end
+    bool save_state_on_train_end = false;  // train state at the end only
+    int64_t save_last_n_epochs_state = 0;  // 0: as for the files
+    int64_t save_last_n_steps_state = 0;
+    int64_t save_state_every_n_steps = 0;  // rolling crash-safe state; 0: off
+    std::string resume;  // a state folder, or "auto": the newest whole one, if any
+    bool no_metadata = false;
+    std::string training_comment;
+    std::string metadata_title;
+    std::string metadata_author;
+    std::string metadata_description;
+    std::string metadata_license;
+    std::string metadata_tags;
+};
+
+struct LogOptions {
+    std::string logging_dir;  // events go to <logging_dir>/<run>/events.jsonl; empty: none
+    std::string log_prefix;   // in front of the run's time stamp
+};
+
+struct PreviewOptions {
+    std::string sample_prompts;  // prompt file; empty: no previews
+    int64_t sample_every_n_epochs = 0;
+    int64_t sample_every_n_steps = 0;
+    bool sample_at_first = false;
+    std::string sample_sampler = "ddim";
+};
+
+struct TrainOptions {
+    ModelOptions model;
+    data::DatasetOptions dataset;
+    data::BucketOptions bucket;
+    data::CaptionOptions caption;
+    LatentOptions latents;
+    NetworkOptions network;
+    OptimizerOptions optimizer;
+    LossOptions loss;
+    LengthOptions length;
+    DeviceOptions device;
+    SaveOptions save;
+    LogOptions log;
+    PreviewOptions preview;
+    std::optional<uint64_t> seed;  // none: a random one, which is printed and kept in the state
+};
+
+}  // namespace lora::train

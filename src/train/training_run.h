@@ -1,0 +1,67 @@
+// One training run from options to files: opens the model, scans the pictures, encodes them, plans
+// and compiles every bucket, then trains. The road that the command line, the demo and the tests
+// share. Not the loop itself (trainer.h).
+// Errors   kConfig, kData, kFormat, kIo, kOutOfMemory, kNumeric, kCancelled as in base/error.h.
+// Threads  one thread at a time; the loader's thread is inside.
+#pragma once
+
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "base/diagnostic.h"
+#include "train/events.h"
+#include "train/train_options.h"
+
+namespace lora::train {
+
+// Everything wrong with the options that can be told without opening a file; warnings too.
+[[nodiscard]] Diagnostics check_options(const TrainOptions& options);
+
+// What a run will do; `lora train --dry_run` prints it.
+struct RunPlan {
+    int64_t num_images = 0;  // train and regularisation pictures that are used
+    std::vector<data::BucketUse> buckets;
+    int64_t steps = 0;
+    int64_t epochs = 0;
+    int64_t steps_per_epoch = 0;
+    size_t planned_peak_bytes = 0;  // above the frozen weights; exact
+    size_t weight_bytes = 0;        // frozen weights of UNet and text encoder
+    double estimated_s = 0;
+    int64_t num_parameters = 0;  // trainable
+    Diagnostics warnings;
+};
+
+struct RunResult {
+    int64_t steps = 0;
+    double average_loss = 0;
+    std::string output_file;
+    size_t planned_peak_bytes = 0;
+    size_t measured_peak_bytes = 0;  // 0 where the system does not tell
+};
+
+class TrainingRun {
+public:
+    // Checks, scans and plans; reads no pixels, trains nothing, writes nothing.
+    [[nodiscard]] static std::unique_ptr<TrainingRun> open(TrainOptions options,
+                                                           backend::Backend& backend);
+    ~TrainingRun();
+    TrainingRun(const TrainingRun&) = delete;
+    TrainingRun& operator=(const TrainingRun&) = delete;
+
+    [[nodiscard]] const RunPlan& plan() const;
+    // Estimates the duration by timing a few products on the device; fills plan().estimated_s.
+    void estimate_time();
+    // Encodes pictures, trains, saves. A stop request ends after the running step: the state is
+    // saved and Error{kCancelled} thrown.
+    RunResult train(std::stop_token stop, EventSink& events);
+
+private:
+    struct Impl;
+    explicit TrainingRun(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace lora::train
