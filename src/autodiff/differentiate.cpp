@@ -1,8 +1,8 @@
 #include "autodiff/differentiate.h"
 
-#include <fmt/format.h>
-
 #include <unordered_map>
+
+#include <fmt/format.h>
 
 #include "autodiff/rule.h"
 #include "base/check.h"
@@ -83,23 +83,28 @@ public:
 
     void add(int input, ValueId gradient) override {
         if (!gradient.valid() || !needs(input)) return;
-        ValueId& sum = partial_[static_cast<size_t>(node_.inputs[static_cast<size_t>(input)].index)];
+        ValueId& sum =
+            partial_[static_cast<size_t>(node_.inputs[static_cast<size_t>(input)].index)];
         sum = sum.valid() ? builder_->add(sum, gradient) : gradient;
     }
 
     ValueId take_partial(int input) override {
         if (!needs(input)) return ir::kNoValue;
-        ValueId& sum = partial_[static_cast<size_t>(node_.inputs[static_cast<size_t>(input)].index)];
+        ValueId& sum =
+            partial_[static_cast<size_t>(node_.inputs[static_cast<size_t>(input)].index)];
         return std::exchange(sum, ir::kNoValue);
     }
 
-    void add_weight_gradient(int input, OpKind op, std::vector<ValueId> inputs,
+    void add_weight_gradient(int input,
+                             OpKind op,
+                             std::vector<ValueId> inputs,
                              ir::Attributes attrs) override {
         if (!needs(input)) return;
         const ValueId target = node_.inputs[static_cast<size_t>(input)];
         const ValueId param = param_behind(target);
         if (!param.valid() || written_[param.index]) {
-            add(input, cast_like(builder_->node(op, std::move(inputs), std::move(attrs))[0], target));
+            add(input,
+                cast_like(builder_->node(op, std::move(inputs), std::move(attrs))[0], target));
             return;
         }
         attrs.accumulate = options_->accumulate;
@@ -122,8 +127,8 @@ private:
         }
         if (!arrived || !wanted) return;
         const Rule rule = gradient_rule(node_.op);
-        LORA_CHECK(rule != nullptr, fmt::format("{} in {} has no gradient", op_info(node_.op).name,
-                                                node_.scope));
+        LORA_CHECK(rule != nullptr,
+                   fmt::format("{} in {} has no gradient", op_info(node_.op).name, node_.scope));
         builder_->set_scope(node_.scope);
         if (node_.outputs[0] == loss_) node_.attrs.alpha = options_->loss_scale;
         rule(*this, node_);
@@ -138,8 +143,8 @@ private:
         const Node& producer = graph.nodes()[static_cast<size_t>(value.producer)];
         if (producer.op != OpKind::kCast || num_uses(id) != 1) return ir::kNoValue;
         const ValueId source = producer.inputs[0];
-        const bool direct = graph.value(source).kind == ValueKind::kParam && num_uses(source) == 1 &&
-                            graph.value(source).dtype == DType::kF32;
+        const bool direct = graph.value(source).kind == ValueKind::kParam &&
+                            num_uses(source) == 1 && graph.value(source).dtype == DType::kF32;
         return direct ? source : ir::kNoValue;
     }
 
@@ -201,7 +206,8 @@ private:
 
 }  // namespace
 
-std::vector<Gradient> differentiate(ir::Builder& builder, ValueId loss,
+std::vector<Gradient> differentiate(ir::Builder& builder,
+                                    ValueId loss,
                                     const DifferentiateOptions& options) {
     LORA_CHECK(builder.shape(loss) == Shape{}, "the loss is a scalar");
     return Differentiator(builder, loss, options).run(loss);

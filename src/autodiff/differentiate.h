@@ -31,7 +31,8 @@ struct Gradient {
 // it depends on. Parameters that it does not depend on are absent from the result: they have no
 // gradient, which is not the same as a zero gradient.
 // Errors  kInternal when an operator on the way has no gradient.
-std::vector<Gradient> differentiate(ir::Builder& builder, ir::ValueId loss,
+std::vector<Gradient> differentiate(ir::Builder& builder,
+                                    ir::ValueId loss,
                                     const DifferentiateOptions& options = {});
 
 }  // namespace lora::autodiff

@@ -21,7 +21,9 @@ public:
     [[nodiscard]] virtual ir::ValueId take_partial(int input) = 0;
     // For weights: emits `op` so that it writes (or accumulates into) the gradient of input i
     // directly when input i is a parameter; otherwise adds the result as usual.
-    virtual void add_weight_gradient(int input, ir::OpKind op, std::vector<ir::ValueId> inputs,
+    virtual void add_weight_gradient(int input,
+                                     ir::OpKind op,
+                                     std::vector<ir::ValueId> inputs,
                                      ir::Attributes attrs) = 0;
 };
 
@@ -29,7 +31,8 @@ using Rule = void (*)(RuleContext& context, const ir::Node& node);
 
 // The rule of an operator; null when it is not differentiable (see is_differentiable).
 [[nodiscard]] Rule gradient_rule(ir::OpKind op);
-// False for operators that by their nature have no gradient: sources, backward and update operators.
+// False for operators that by their nature have no gradient: sources, backward and update
+// operators.
 [[nodiscard]] bool is_differentiable(ir::OpKind op);
 
 namespace rules {

@@ -64,7 +64,7 @@ public:
 class Backend {
 public:
     virtual ~Backend() = default;
-    [[nodiscard]] virtual std::string_view name() const = 0;         // "cpu"
+    [[nodiscard]] virtual std::string_view name() const = 0;           // "cpu"
     [[nodiscard]] virtual std::string device_description() const = 0;  // for doctor and metadata
     // Best compute type of this device: kBF16 where it has it, else kF32.
     [[nodiscard]] virtual DType preferred_dtype() const = 0;

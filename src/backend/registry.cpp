@@ -8,7 +8,8 @@ namespace lora::backend {
 
 void Registry::add(BackendEntry entry) { entries_.push_back(std::move(entry)); }
 
-std::unique_ptr<Backend> Registry::open(std::string_view name, const BackendOptions& options) const {
+std::unique_ptr<Backend> Registry::open(std::string_view name,
+                                        const BackendOptions& options) const {
     const BackendEntry* best = nullptr;
     std::string known;
     for (const BackendEntry& entry : entries_) {

@@ -36,7 +36,9 @@ ValueId Builder::state(std::string name, Shape shape, DType dtype) {
     return graph_->add_external(ValueKind::kState, std::move(name), dtype, std::move(shape));
 }
 
-std::vector<ValueId> Builder::node(OpKind op, std::vector<ValueId> inputs, Attributes attrs,
+std::vector<ValueId> Builder::node(OpKind op,
+                                   std::vector<ValueId> inputs,
+                                   Attributes attrs,
                                    ValueId dst) {
     Node item;
     item.op = op;
@@ -89,18 +91,21 @@ ValueId Builder::pad(ValueId x, int axis, int64_t before, int64_t after) {
 ValueId Builder::upsample2x(ValueId x) { return one(OpKind::kUpsample2x, {x}); }
 
 ValueId Builder::linear(ValueId x, ValueId w, const LinearArgs& args) {
-    return one(OpKind::kLinear, {x, w, args.bias, args.addend},
+    return one(OpKind::kLinear,
+               {x, w, args.bias, args.addend},
                {.alpha = args.alpha, .transpose_weight = args.transpose_weight});
 }
 
 ValueId Builder::conv2d(ValueId x, ValueId w, const ConvArgs& args) {
     const Shape& kernel = shape(w);
-    return one(OpKind::kConv2d, {x, w, args.bias, args.addend},
+    return one(OpKind::kConv2d,
+               {x, w, args.bias, args.addend},
                {.stride = args.stride, .pad = args.pad, .kernel = {kernel[2], kernel[3]}});
 }
 
 ValueId Builder::group_norm(ValueId x, const NormArgs& args) {
-    return one(OpKind::kGroupNorm, {x, args.gamma, args.beta},
+    return one(OpKind::kGroupNorm,
+               {x, args.gamma, args.beta},
                {.activation = args.activation, .groups = args.groups, .eps = args.eps});
 }
 
@@ -112,7 +117,8 @@ AttentionResult Builder::attention(ValueId q, ValueId k, ValueId v, const Attent
     const double head_size = static_cast<double>(shape(q)[2] / args.heads);
     const double scale = args.scale != 0 ? args.scale : 1.0 / std::sqrt(head_size);
     const std::vector<ValueId> outputs =
-        node(OpKind::kAttention, {q, k, v},
+        node(OpKind::kAttention,
+             {q, k, v},
              {.heads = args.heads, .alpha = scale, .causal = args.causal});
     return {outputs[0], outputs[1]};
 }
@@ -125,7 +131,9 @@ ValueId Builder::geglu(ValueId x) { return one(OpKind::kGeglu, {x}); }
 
 ValueId Builder::add(ValueId a, ValueId b) { return one(OpKind::kAdd, {a, b}); }
 
-ValueId Builder::scale(ValueId x, double alpha) { return one(OpKind::kScale, {x}, {.alpha = alpha}); }
+ValueId Builder::scale(ValueId x, double alpha) {
+    return one(OpKind::kScale, {x}, {.alpha = alpha});
+}
 
 ValueId Builder::add_channel(ValueId x, ValueId e) { return one(OpKind::kAddChannel, {x, e}); }
 
@@ -133,7 +141,9 @@ ValueId Builder::mix_rows(ValueId x, ValueId y, ValueId a, ValueId b) {
     return one(OpKind::kMixRows, {x, y, a, b});
 }
 
-ValueId Builder::embedding(ValueId ids, ValueId table) { return one(OpKind::kEmbedding, {ids, table}); }
+ValueId Builder::embedding(ValueId ids, ValueId table) {
+    return one(OpKind::kEmbedding, {ids, table});
+}
 
 ValueId Builder::timestep_embedding(ValueId t, int64_t size, DType dtype) {
     return one(OpKind::kTimestepEmbedding, {t}, {.dtype = dtype, .size = size});

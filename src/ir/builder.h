@@ -104,7 +104,9 @@ public:
     Loss weighted_mse(ValueId prediction, ValueId target, ValueId weights);
 
     // Any operator; returns its outputs. `dst` as in Graph::add_node.
-    std::vector<ValueId> node(OpKind op, std::vector<ValueId> inputs, Attributes attrs = {},
+    std::vector<ValueId> node(OpKind op,
+                              std::vector<ValueId> inputs,
+                              Attributes attrs = {},
                               ValueId dst = kNoValue);
     // The scope that new nodes carry; autodiff sets it to the forward node's.
     void set_scope(std::string scope) { scope_ = std::move(scope); }

@@ -7,10 +7,12 @@
 
 namespace lora::ir {
 
-size_t Value::num_bytes() const { return narrow<size_t>(shape.num_elements()) * dtype_bytes(dtype); }
+size_t Value::num_bytes() const {
+    return narrow<size_t>(shape.num_elements()) * dtype_bytes(dtype);
+}
 
-ValueId Graph::add_external(ValueKind kind, std::string name, DType dtype, Shape shape,
-                            Layout layout) {
+ValueId Graph::add_external(
+    ValueKind kind, std::string name, DType dtype, Shape shape, Layout layout) {
     LORA_CHECK(kind != ValueKind::kTemp && !name.empty());
     LORA_CHECK(!names_.contains(name), "value name taken: " + name);
     const ValueId id{narrow<int32_t>(values_.size())};
@@ -43,7 +45,8 @@ int32_t Graph::add_node(Node node, ValueId dst) {
             continue;
         }
         node.outputs.push_back(ValueId{narrow<int32_t>(values_.size())});
-        values_.push_back({ValueKind::kTemp, type.dtype, type.layout, type.shape, "", index, false});
+        values_.push_back(
+            {ValueKind::kTemp, type.dtype, type.layout, type.shape, "", index, false});
     }
     nodes_.push_back(std::move(node));
     return index;
@@ -94,7 +97,8 @@ std::vector<std::vector<int32_t>> Graph::consumers() const {
         for (const ValueId input : nodes_[i].inputs) {
             if (!input.valid()) continue;
             std::vector<int32_t>& list = result[static_cast<size_t>(input.index)];
-            if (list.empty() || list.back() != narrow<int32_t>(i)) list.push_back(narrow<int32_t>(i));
+            if (list.empty() || list.back() != narrow<int32_t>(i))
+                list.push_back(narrow<int32_t>(i));
         }
     }
     return result;

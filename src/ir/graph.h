@@ -52,7 +52,10 @@ struct Node {
 class Graph {
 public:
     // Adds a value that comes from outside. Throws kInternal when the name is taken.
-    ValueId add_external(ValueKind kind, std::string name, DType dtype, Shape shape,
+    ValueId add_external(ValueKind kind,
+                         std::string name,
+                         DType dtype,
+                         Shape shape,
                          Layout layout = Layout::kRowMajor);
     // Appends a node; shapes, types and layouts of new outputs follow from the operator's rule.
     // `dst`, when given, is the kState value that output 0 writes.

@@ -20,8 +20,9 @@ void require(bool condition, const Graph& graph, const Node& node, const char* w
     for (const ValueId id : node.inputs) {
         inputs += id.valid() ? " " + describe(graph.value(id)) : std::string(" -");
     }
-    throw Error(ErrorCode::kInternal, fmt::format("{} in {}: {} (inputs{})", op_info(node.op).name,
-                                                  node.scope, what, inputs));
+    throw Error(
+        ErrorCode::kInternal,
+        fmt::format("{} in {}: {} (inputs{})", op_info(node.op).name, node.scope, what, inputs));
 }
 
 }  // namespace rules

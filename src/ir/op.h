@@ -25,23 +25,25 @@ enum class OpKind : uint8_t {
     kTokensToImage,  // x [N,H*W,C] -> [N,C,H,W] channels-last; attrs.height, attrs.width
 
     // Movement.
-    kReorder,           // x -> same shape, attrs.layout
-    kCast,              // x -> same shape, attrs.dtype; attrs.accumulate (state dst): dst += x
-    kConcat,            // a, b -> joined along attrs.axis (logical axis, any layout)
-    kSlice,             // x -> x[attrs.begin : attrs.end] along attrs.axis
-    kPad,               // x -> zeros around x along attrs.axis: attrs.begin before, attrs.end after
-    kUpsample2x,        // x [N,C,H,W] -> [N,C,2H,2W], nearest
+    kReorder,     // x -> same shape, attrs.layout
+    kCast,        // x -> same shape, attrs.dtype; attrs.accumulate (state dst): dst += x
+    kConcat,      // a, b -> joined along attrs.axis (logical axis, any layout)
+    kSlice,       // x -> x[attrs.begin : attrs.end] along attrs.axis
+    kPad,         // x -> zeros around x along attrs.axis: attrs.begin before, attrs.end after
+    kUpsample2x,  // x [N,C,H,W] -> [N,C,2H,2W], nearest
     kUpsample2xBackward,  // dy [N,C,2H,2W] -> sums of 2x2 cells [N,C,H,W]
 
     // Products.
     kLinear,  // x [..,in], w [out,in], [bias [out]], [addend [..,out]]
               //   dst = alpha * x w^T + bias + addend;  attrs.transpose_weight: w is [in,out], x w
-    kLinearBackwardWeight,  // dy [..,out], x [..,in] -> [out,in] = alpha * dy^T x (fp32 dst; F64 for F64)
+    kLinearBackwardWeight,  // dy [..,out], x [..,in] -> [out,in] = alpha * dy^T x (fp32 dst; F64
+                            // for F64)
                             //   attrs.accumulate: dst += instead of =
     kConv2d,  // x [N,I,H,W], w [O,I,kh,kw], [bias [O]], [addend like dst]; attrs.stride,
               //   attrs.pad = {top, left, bottom, right}; dst = alpha * conv + bias + addend
-    kConv2dBackwardInput,  // dy [N,O,h,w], w [O,I,kh,kw], [addend like dst] -> [N,I,height,width] of
-                           //   attrs.height, attrs.width; dst = alpha * ... + addend
+    kConv2dBackwardInput,   // dy [N,O,h,w], w [O,I,kh,kw], [addend like dst] -> [N,I,height,width]
+                            // of
+                            //   attrs.height, attrs.width; dst = alpha * ... + addend
     kConv2dBackwardWeight,  // dy [N,O,h,w], x [N,I,H,W] -> [O,I,kh,kw] fp32, row-major;
                             //   attrs.kernel = {kh, kw}; attrs.accumulate
 
@@ -53,7 +55,8 @@ enum class OpKind : uint8_t {
     kLayerNormBackward,  // dy, x, gamma, stats, [addend] -> dx (+ addend)
 
     // Attention over tokens; heads split the last axis. Score = attrs.alpha * q k^T.
-    kAttention,  // q [N,Tq,C], k [N,Tk,C], v [N,Tk,C] -> o [N,Tq,C], lse [N,heads,Tq] (fp32 log-sum-exp
+    kAttention,  // q [N,Tq,C], k [N,Tk,C], v [N,Tk,C] -> o [N,Tq,C], lse [N,heads,Tq] (fp32
+                 // log-sum-exp
                  //   of the scaled scores); attrs.heads, attrs.causal (key index <= query index)
     kAttentionBackward,  // d_o, q, k, v, o, lse -> dq, dk, dv
 
@@ -62,16 +65,17 @@ enum class OpKind : uint8_t {
     kActivationBackward,  // dy, x -> dy * f'(x)
     kGeglu,               // x [..,2F] -> x[..,:F] * gelu(x[..,F:]), exact gelu
     kGegluBackward,       // dy [..,F], x [..,2F] -> dx [..,2F]
-    kAdd,                 // a, b -> a + b; b has a's shape or its trailing part (broadcast in front)
-    kScale,               // x -> attrs.alpha * x
-    kAddChannel,          // x [N,C,H,W], e [N,C] -> x + e over H, W
-    kSumSpatial,          // dy [N,C,H,W] -> [N,C]
-    kMixRows,             // x [N,..], y [N,..], a [N] f32, b [N] f32 -> a[n] x[n] + b[n] y[n] (latents and noise: no gradient)
+    kAdd,         // a, b -> a + b; b has a's shape or its trailing part (broadcast in front)
+    kScale,       // x -> attrs.alpha * x
+    kAddChannel,  // x [N,C,H,W], e [N,C] -> x + e over H, W
+    kSumSpatial,  // dy [N,C,H,W] -> [N,C]
+    kMixRows,     // x [N,..], y [N,..], a [N] f32, b [N] f32 -> a[n] x[n] + b[n] y[n] (latents and
+                  // noise: no gradient)
 
     // Sources.
-    kEmbedding,           // ids [..] i32, table [V,D] -> [..,D]
-    kTimestepEmbedding,   // t [N] f32 -> [N,attrs.size]: cos half, then sin half, of
-                          //   t * 10000^(-i/half); attrs.dtype
+    kEmbedding,          // ids [..] i32, table [V,D] -> [..,D]
+    kTimestepEmbedding,  // t [N] f32 -> [N,attrs.size]: cos half, then sin half, of
+                         //   t * 10000^(-i/half); attrs.dtype
 
     // Loss. losses[n] = mean over the other axes of (prediction - target)^2
     kWeightedMse,          // prediction [N,..], target [N,..], weights [N] f32 ->
@@ -82,10 +86,10 @@ enum class OpKind : uint8_t {
     kSumSquares,       // x -> [] fp32, summed in fp64; [addend []] is added
     kClipCoefficient,  // sum_squares [] -> coefficient [] = min(1, attrs.alpha / (sqrt(s) + 1e-6)),
                        //   norm [] = sqrt(s); attrs.alpha 0: coefficient 1
-    kAdamW,            // p, g, m, v (flat, same length; p, m, v in place), clip [], schedule [3] f32 =
-                       //   {lr, 1 - beta1^t, 1 - beta2^t} -> nothing; attrs.beta1, beta2, eps,
-                       //   weight_decay. g' = clip g; p *= 1 - lr wd; m, v moments;
-                       //   p -= lr / bc1 * m / (sqrt(v) / sqrt(bc2) + eps)
+    kAdamW,  // p, g, m, v (flat, same length; p, m, v in place), clip [], schedule [3] f32 =
+             //   {lr, 1 - beta1^t, 1 - beta2^t} -> nothing; attrs.beta1, beta2, eps,
+             //   weight_decay. g' = clip g; p *= 1 - lr wd; m, v moments;
+             //   p -= lr / bc1 * m / (sqrt(v) / sqrt(bc2) + eps)
     kCount_,
 };
 
@@ -125,8 +129,8 @@ struct Attributes {
 
 struct OpInfo {
     OpKind kind;
-    std::string_view name;  // snake_case; also the file stem's word
-    int num_inputs;         // slots, optional ones included
+    std::string_view name;     // snake_case; also the file stem's word
+    int num_inputs;            // slots, optional ones included
     uint32_t optional_inputs;  // bit i: input i may be kNoValue
     int num_outputs;
     bool is_view;       // output shares input 0's bytes

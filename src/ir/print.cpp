@@ -5,7 +5,9 @@
 namespace lora::ir {
 
 std::string describe(const Value& value) {
-    return fmt::format("{}{}{}", dtype_name(value.dtype), value.shape.to_string(),
+    return fmt::format("{}{}{}",
+                       dtype_name(value.dtype),
+                       value.shape.to_string(),
                        value.layout == Layout::kChannelsLast ? "nhwc" : "");
 }
 

@@ -14,21 +14,24 @@ void verify_node(const Graph& graph, int32_t index, std::vector<bool>& defined) 
     for (size_t i = 0; i < node.inputs.size(); ++i) {
         const ValueId id = node.inputs[i];
         if (!id.valid()) continue;
-        LORA_CHECK(defined[static_cast<size_t>(id.index)],
-                   fmt::format("node {} ({}) reads value {} before it is made", index, info.name,
-                               id.index));
+        LORA_CHECK(
+            defined[static_cast<size_t>(id.index)],
+            fmt::format(
+                "node {} ({}) reads value {} before it is made", index, info.name, id.index));
         const ValueKind kind = graph.value(id).kind;
-        LORA_CHECK(((info.mutated_inputs >> i) & 1U) == 0 || kind == ValueKind::kParam ||
-                       kind == ValueKind::kState,
-                   fmt::format("node {} ({}) writes value {} in place", index, info.name, id.index));
+        LORA_CHECK(
+            ((info.mutated_inputs >> i) & 1U) == 0 || kind == ValueKind::kParam ||
+                kind == ValueKind::kState,
+            fmt::format("node {} ({}) writes value {} in place", index, info.name, id.index));
     }
     const std::vector<ValueType> types = infer_outputs(graph, node);
     LORA_CHECK(types.size() == node.outputs.size());
     for (size_t i = 0; i < types.size(); ++i) {
         const Value& output = graph.value(node.outputs[i]);
-        LORA_CHECK(output.producer == index && output.shape == types[i].shape &&
-                       output.dtype == types[i].dtype && output.layout == types[i].layout,
-                   fmt::format("node {} ({}) output {} is not what its rule says", index, info.name, i));
+        LORA_CHECK(
+            output.producer == index && output.shape == types[i].shape &&
+                output.dtype == types[i].dtype && output.layout == types[i].layout,
+            fmt::format("node {} ({}) output {} is not what its rule says", index, info.name, i));
         defined[static_cast<size_t>(node.outputs[i].index)] = true;
     }
 }

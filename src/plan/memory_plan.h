@@ -28,14 +28,15 @@ struct Slot {
 };
 
 struct MemoryPlan {
-    ir::Graph graph;            // nodes in execution order
-    std::vector<Slot> values;   // by value index; set for temporaries, views share their source's
-    std::vector<Slot> scratch;  // by node index
-    size_t arena_bytes = 0;     // exact: the run touches no other temporary memory
+    ir::Graph graph;             // nodes in execution order
+    std::vector<Slot> values;    // by value index; set for temporaries, views share their source's
+    std::vector<Slot> scratch;   // by node index
+    size_t arena_bytes = 0;      // exact: the run touches no other temporary memory
     int64_t num_recomputed = 0;  // nodes that run twice
 };
 
-[[nodiscard]] MemoryPlan make_plan(ir::Graph graph, const Capabilities& capabilities,
+[[nodiscard]] MemoryPlan make_plan(ir::Graph graph,
+                                   const Capabilities& capabilities,
                                    const PlanOptions& options = {});
 
 }  // namespace lora::plan

@@ -9,14 +9,16 @@ using ir::OpKind;
 using ir::ValueId;
 
 void activation(RuleContext& context, const Node& node) {
-    context.add(0, context.builder().node(OpKind::kActivationBackward,
-                                          {context.output_gradient(0), node.inputs[0]},
-                                          node.attrs)[0]);
+    context.add(0,
+                context.builder().node(OpKind::kActivationBackward,
+                                       {context.output_gradient(0), node.inputs[0]},
+                                       node.attrs)[0]);
 }
 
 void geglu(RuleContext& context, const Node& node) {
-    context.add(0, context.builder().node(OpKind::kGegluBackward,
-                                          {context.output_gradient(0), node.inputs[0]})[0]);
+    context.add(0,
+                context.builder().node(OpKind::kGegluBackward,
+                                       {context.output_gradient(0), node.inputs[0]})[0]);
 }
 
 void add(RuleContext& context, const Node& node) {

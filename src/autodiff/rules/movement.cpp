@@ -45,20 +45,25 @@ void concat(RuleContext& context, const Node& node) {
 void slice(RuleContext& context, const Node& node) {
     ir::Builder& b = context.builder();
     const int64_t size = b.shape(node.inputs[0])[node.attrs.axis];
-    context.add(0, b.pad(context.output_gradient(0), node.attrs.axis, node.attrs.begin,
-                         size - node.attrs.end));
+    context.add(
+        0,
+        b.pad(
+            context.output_gradient(0), node.attrs.axis, node.attrs.begin, size - node.attrs.end));
 }
 
 void pad(RuleContext& context, const Node& node) {
     ir::Builder& b = context.builder();
     const int64_t size = b.shape(node.inputs[0])[node.attrs.axis];
-    context.add(0, b.slice(context.output_gradient(0), node.attrs.axis, node.attrs.begin,
-                           node.attrs.begin + size));
+    context.add(0,
+                b.slice(context.output_gradient(0),
+                        node.attrs.axis,
+                        node.attrs.begin,
+                        node.attrs.begin + size));
 }
 
 void upsample2x(RuleContext& context, const Node& /*node*/) {
-    context.add(0, context.builder().node(OpKind::kUpsample2xBackward,
-                                          {context.output_gradient(0)})[0]);
+    context.add(
+        0, context.builder().node(OpKind::kUpsample2xBackward, {context.output_gradient(0)})[0]);
 }
 
 }  // namespace lora::autodiff::rules

@@ -10,18 +10,21 @@ using ir::ValueId;
 void group_norm(RuleContext& context, const Node& node) {
     const ValueId dy = context.output_gradient(0);
     const ValueId partial = context.take_partial(0);
-    context.add(0, context.builder().node(OpKind::kGroupNormBackward,
-                                          {dy, node.inputs[0], node.inputs[1], node.inputs[2],
-                                           node.outputs[1], partial},
-                                          node.attrs)[0]);
+    context.add(0,
+                context.builder().node(
+                    OpKind::kGroupNormBackward,
+                    {dy, node.inputs[0], node.inputs[1], node.inputs[2], node.outputs[1], partial},
+                    node.attrs)[0]);
 }
 
 void layer_norm(RuleContext& context, const Node& node) {
     const ValueId dy = context.output_gradient(0);
     const ValueId partial = context.take_partial(0);
-    context.add(0, context.builder().node(
-                       OpKind::kLayerNormBackward,
-                       {dy, node.inputs[0], node.inputs[1], node.outputs[1], partial}, node.attrs)[0]);
+    context.add(
+        0,
+        context.builder().node(OpKind::kLayerNormBackward,
+                               {dy, node.inputs[0], node.inputs[1], node.outputs[1], partial},
+                               node.attrs)[0]);
 }
 
 }  // namespace lora::autodiff::rules

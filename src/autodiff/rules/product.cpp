@@ -51,7 +51,8 @@ void conv2d(RuleContext& context, const Node& node) {
     }
     if (context.needs(0)) {
         const ValueId partial = context.take_partial(0);
-        context.add(0, b.node(OpKind::kConv2dBackwardInput, {dy, node.inputs[1], partial}, attrs)[0]);
+        context.add(0,
+                    b.node(OpKind::kConv2dBackwardInput, {dy, node.inputs[1], partial}, attrs)[0]);
     }
 }
 

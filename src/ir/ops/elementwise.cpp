@@ -27,17 +27,23 @@ std::vector<ValueType> elementwise(const Graph& graph, const Node& node) {
         case OpKind::kScale: return {{a.dtype, a.shape, a.layout}};
         case OpKind::kActivationBackward: {
             const Value& x = input(graph, node, 1);
-            require(a.shape == x.shape && a.layout == x.layout && a.dtype == x.dtype, graph, node,
+            require(a.shape == x.shape && a.layout == x.layout && a.dtype == x.dtype,
+                    graph,
+                    node,
                     "dy differs from x");
             return {{a.dtype, a.shape, a.layout}};
         }
         case OpKind::kGeglu:
-            require(a.layout == Layout::kRowMajor && a.shape[-1] % 2 == 0, graph, node,
+            require(a.layout == Layout::kRowMajor && a.shape[-1] % 2 == 0,
+                    graph,
+                    node,
                     "needs an even last axis");
             return {{a.dtype, last_axis(a.shape, a.shape[-1] / 2)}};
         case OpKind::kGegluBackward: {
             const Value& x = input(graph, node, 1);
-            require(x.shape[-1] == 2 * a.shape[-1] && x.dtype == a.dtype, graph, node,
+            require(x.shape[-1] == 2 * a.shape[-1] && x.dtype == a.dtype,
+                    graph,
+                    node,
                     "dy does not fit x");
             return {{x.dtype, x.shape}};
         }
@@ -47,14 +53,18 @@ std::vector<ValueType> elementwise(const Graph& graph, const Node& node) {
             require(a.dtype == b.dtype &&
                         (same || (a.layout == Layout::kRowMajor && b.layout == Layout::kRowMajor &&
                                   is_trailing_part(b.shape, a.shape))),
-                    graph, node, "b is neither like a nor its trailing part");
+                    graph,
+                    node,
+                    "b is neither like a nor its trailing part");
             return {{a.dtype, a.shape, a.layout}};
         }
         case OpKind::kAddChannel: {
             const Value& e = input(graph, node, 1);
             require(a.shape.num_axes() == 4 && e.shape == Shape{a.shape[0], a.shape[1]} &&
                         a.dtype == e.dtype,
-                    graph, node, "needs an image and [N, C]");
+                    graph,
+                    node,
+                    "needs an image and [N, C]");
             return {{a.dtype, a.shape, a.layout}};
         }
         case OpKind::kSumSpatial:
@@ -62,10 +72,14 @@ std::vector<ValueType> elementwise(const Graph& graph, const Node& node) {
             return {{a.dtype, Shape{a.shape[0], a.shape[1]}}};
         default: {  // kMixRows
             const Value& y = input(graph, node, 1);
-            require(a.shape == y.shape && a.layout == y.layout && a.dtype == y.dtype, graph, node,
+            require(a.shape == y.shape && a.layout == y.layout && a.dtype == y.dtype,
+                    graph,
+                    node,
                     "x differs from y");
             for (int i = 2; i < 4; ++i) {
-                require(input(graph, node, i).shape == Shape{a.shape[0]}, graph, node,
+                require(input(graph, node, i).shape == Shape{a.shape[0]},
+                        graph,
+                        node,
                         "needs one factor a row");
             }
             return {{a.dtype, a.shape, a.layout}};

@@ -9,7 +9,9 @@ std::vector<ValueType> loss(const Graph& graph, const Node& node) {
     const Value& weights = input(graph, node, 2);
     require(prediction.shape.num_axes() >= 1 && prediction.shape == target.shape &&
                 prediction.layout == target.layout && weights.shape == Shape{prediction.shape[0]},
-            graph, node, "needs prediction and target [N, ..] alike and weights [N]");
+            graph,
+            node,
+            "needs prediction and target [N, ..] alike and weights [N]");
     if (node.op == OpKind::kWeightedMseBackward) {
         return {{prediction.dtype, prediction.shape, prediction.layout}};
     }

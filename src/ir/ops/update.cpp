@@ -13,11 +13,16 @@ std::vector<ValueType> update(const Graph& graph, const Node& node) {
         return {{DType::kF32, Shape{}}, {DType::kF32, Shape{}}};
     }
     for (int i = 1; i < 4; ++i) {
-        require(input(graph, node, i).shape == first.shape && input(graph, node, i).dtype == DType::kF32,
-                graph, node, "p, g, m, v differ");
+        require(input(graph, node, i).shape == first.shape &&
+                    input(graph, node, i).dtype == DType::kF32,
+                graph,
+                node,
+                "p, g, m, v differ");
     }
-    require(input(graph, node, 4).shape == Shape{} && input(graph, node, 5).shape == Shape{3}, graph,
-            node, "needs clip [] and schedule [3]");
+    require(input(graph, node, 4).shape == Shape{} && input(graph, node, 5).shape == Shape{3},
+            graph,
+            node,
+            "needs clip [] and schedule [3]");
     return {};
 }
 

@@ -1,0 +1,100 @@
+#include "plan/memory_plan.h"
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "ir/verify.h"
+#include "plan/arena.h"
+#include "plan/fuse.h"
+#include "plan/liveness.h"
+#include "plan/recompute.h"
+#include "plan/schedule.h"
+
+namespace lora::plan {
+namespace {
+
+MemoryPlan place(ir::Graph graph, const Capabilities& capabilities) {
+    const Liveness liveness = find_liveness(graph, capabilities);
+    const Placement placement = place_blocks(liveness.blocks, capabilities.alignment_bytes);
+    MemoryPlan plan;
+    const auto slot = [&](int32_t block) {
+        if (block == Liveness::kNoBlock) return Slot{};
+        const size_t index = static_cast<size_t>(block);
+        return Slot{placement.offset_bytes[index], liveness.blocks[index].size_bytes};
+    };
+    for (const int32_t block : liveness.block_of_value) plan.values.push_back(slot(block));
+    for (const int32_t block : liveness.block_of_scratch) plan.scratch.push_back(slot(block));
+    plan.arena_bytes = placement.arena_bytes;
+    plan.graph = std::move(graph);
+    return plan;
+}
+
+// The plan with the first `count` candidates recomputed.
+MemoryPlan plan_with(const ir::Graph& graph,
+                     const std::vector<Candidate>& candidates,
+                     size_t count,
+                     const Capabilities& capabilities) {
+    ir::Graph copy = graph;
+    const std::vector<Candidate> chosen(candidates.begin(),
+                                        candidates.begin() + narrow<std::ptrdiff_t>(count));
+    const int64_t added = recompute(copy, chosen);
+    remove_dead_nodes(copy);
+    schedule(copy);
+    MemoryPlan plan = place(std::move(copy), capabilities);
+    plan.num_recomputed = added;
+    return plan;
+}
+
+// Fewest candidates whose plan fits. More of them nearly always need less memory, so a binary
+// search finds the border; the answer is checked, never assumed.
+MemoryPlan fit(const ir::Graph& graph, const Capabilities& capabilities, size_t limit) {
+    const std::vector<Candidate> candidates = find_candidates(graph);
+    size_t low = 0;
+    size_t high = candidates.size();
+    MemoryPlan best = plan_with(graph, candidates, high, capabilities);
+    if (best.arena_bytes > limit) {
+        throw Error(
+            ErrorCode::kOutOfMemory,
+            fmt::format("the step needs at least {} MiB of working memory, the limit is {} MiB",
+                        best.arena_bytes >> 20U,
+                        limit >> 20U))
+            .with_hint("lower train_batch_size or resolution, or raise max_memory");
+    }
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        MemoryPlan candidate = plan_with(graph, candidates, middle, capabilities);
+        if (candidate.arena_bytes <= limit) {
+            best = std::move(candidate);
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return best;
+}
+
+}  // namespace
+
+MemoryPlan make_plan(ir::Graph graph,
+                     const Capabilities& capabilities,
+                     const PlanOptions& options) {
+    remove_dead_nodes(graph);
+    fuse(graph, capabilities);
+    ir::verify(graph);
+    if (options.recompute_all) {
+        const std::vector<Candidate> candidates = find_candidates(graph);
+        MemoryPlan plan = plan_with(graph, candidates, candidates.size(), capabilities);
+        ir::verify(plan.graph);
+        return plan;
+    }
+    ir::Graph scheduled = graph;
+    schedule(scheduled);
+    MemoryPlan plan = place(std::move(scheduled), capabilities);
+    if (options.max_arena_bytes > 0 && plan.arena_bytes > options.max_arena_bytes) {
+        plan = fit(graph, capabilities, options.max_arena_bytes);
+    }
+    ir::verify(plan.graph);
+    return plan;
+}
+
+}  // namespace lora::plan
