@@ -1,0 +1,91 @@
+// Scans kohya's training folders (`<repeats>_<concept>/picture.png` with `picture.txt`): pictures,
+// sizes, captions, repeats, tag counts. Not here: decoding pixels, buckets, batches.
+// Shapes   sizes are pixels, after EXIF rotation when that is on.
+// Errors   kIo: no such folder; kData: nothing usable. What can be worked around is a Diagnostic.
+// Source   kohya sd-scripts (training-semantics 1.1 to 1.4).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "base/diagnostic.h"
+#include "data/bucket.h"
+
+namespace lora::data {
+
+struct DatasetOptions {
+    std::string train_data_dir = {};  // parent of the concept folders
+    std::string reg_data_dir = {};    // the same for regularisation pictures; may be empty
+    std::string caption_extension = ".caption";  // with or without the dot
+    bool enable_wildcard = false;                // captions keep all lines
+    bool apply_exif = true;                      // sizes as a viewer shows them; kohya: false
+    bool check_pixels = true;  // decode every picture once, so that broken ones are left out here
+    double prior_loss_weight = 1.0;  // loss weight of regularisation pictures
+};
+
+// One picture. Pictures are kept in training order: train folders, then registered reg pictures.
+struct ImageEntry {
+    std::string path = {};
+    std::string caption = {};  // raw: the file's first line, or the concept
+    ImageSize size = {};       // of the whole picture
+    int64_t repeats = 1;       // times per epoch
+    int64_t folder_idx = 0;    // into Dataset::folders
+    bool is_reg = false;
+    float loss_weight = 1.0F;
+};
+
+// Tag and count, in order of first appearance.
+using TagCounts = std::vector<std::pair<std::string, int64_t>>;
+
+struct ConceptFolder {
+    std::string path = {};
+    std::string name = {};          // "10_Graf"
+    std::string concept_name = {};  // "Graf"; may be empty
+    int64_t repeats = 1;
+    int64_t num_images = 0;
+    bool is_reg = false;
+    TagCounts tag_counts = {};  // over raw captions, without repeats
+};
+
+struct Dataset {
+    std::vector<ImageEntry> images = {};
+    std::vector<ConceptFolder> folders = {};
+    int64_t num_train_images = 0;  // sum of repeats
+    int64_t num_reg_images = 0;    // nominal sum of repeats, before balancing
+};
+
+struct ScanResult {
+    Dataset dataset = {};
+    Diagnostics diagnostics = {};  // warnings and notes only
+};
+
+[[nodiscard]] ScanResult scan_dataset(const DatasetOptions& options);
+
+struct FolderName {
+    int64_t repeats = 0;  // may be below 1: such folders are skipped
+    std::string concept_name = {};
+};
+// "<repeats>_<concept>"; nothing when the part before the first underscore is no integer as
+// Python's int() reads it (spaces around, sign, decimal digits of any script).
+[[nodiscard]] std::optional<FolderName> parse_folder_name(std::string_view name);
+
+// Whether the extension is one of .png .jpg .jpeg .webp .bmp, all lower or all upper case.
+[[nodiscard]] bool is_image_name(std::string_view name);
+
+// Counts the tags of raw captions: split at commas, stripped, lower case.
+class TagCounter {
+public:
+    void add(std::string_view caption);
+    [[nodiscard]] const TagCounts& counts() const { return counts_; }
+
+private:
+    TagCounts counts_;
+    std::unordered_map<std::string, size_t> rows_;
+};
+
+}  // namespace lora::data

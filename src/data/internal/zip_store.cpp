@@ -1,0 +1,177 @@
+#include "data/internal/zip_store.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/error.h"
+
+namespace lora::data::internal {
+
+namespace {
+
+constexpr uint32_t kLocalSignature = 0x04034B50;
+constexpr uint32_t kCentralSignature = 0x02014B50;
+constexpr uint32_t kEndSignature = 0x06054B50;
+constexpr size_t kLocalBytes = 30;
+constexpr size_t kCentralBytes = 46;
+constexpr size_t kEndBytes = 22;
+constexpr uint32_t kMaxEntries = 256;
+constexpr uint16_t kDate1980 = 0x21;  // 1 January 1980
+
+[[noreturn]] void fail(const std::string& what, std::string_view why) {
+    throw Error(ErrorCode::kFormat, fmt::format("{} is not a readable .npz file: {}", what, why));
+}
+
+constexpr std::array<uint32_t, 256> make_crc_table() {
+    std::array<uint32_t, 256> table{};
+    for (uint32_t i = 0; i < 256; ++i) {
+        uint32_t c = i;
+        for (int bit = 0; bit < 8; ++bit) c = (c & 1U) != 0 ? 0xEDB88320U ^ (c >> 1U) : c >> 1U;
+        table[i] = c;
+    }
+    return table;
+}
+constexpr std::array<uint32_t, 256> kCrcTable = make_crc_table();
+
+// Little-endian integers inside a byte range; every access is checked.
+class Reader {
+public:
+    Reader(std::span<const std::byte> bytes, const std::string& what)
+        : bytes_(bytes), what_(what) {}
+
+    [[nodiscard]] uint32_t u16(size_t at) const { return integer(at, 2); }
+    [[nodiscard]] uint32_t u32(size_t at) const { return integer(at, 4); }
+    [[nodiscard]] std::span<const std::byte> range(size_t at, size_t size) const {
+        if (at > bytes_.size() || size > bytes_.size() - at)
+            fail(what_, "a range lies beyond the end");
+        return bytes_.subspan(at, size);
+    }
+
+private:
+    [[nodiscard]] uint32_t integer(size_t at, size_t size) const {
+        uint32_t value = 0;
+        const auto part = range(at, size);
+        for (size_t i = size; i > 0; --i)
+            value = value << 8U | std::to_integer<uint32_t>(part[i - 1]);
+        return value;
+    }
+
+    std::span<const std::byte> bytes_;
+    const std::string& what_;
+};
+
+size_t find_end_record(std::span<const std::byte> bytes,
+                       const Reader& reader,
+                       const std::string& what) {
+    constexpr size_t kMaxComment = 65535;
+    if (bytes.size() < kEndBytes) fail(what, "too short");
+    const size_t last = bytes.size() - kEndBytes;
+    for (size_t back = 0; back <= std::min(last, kMaxComment); ++back) {
+        if (reader.u32(last - back) == kEndSignature) return last - back;
+    }
+    fail(what, "no zip directory");
+}
+
+void put16(std::string& out, uint32_t value) {
+    out += static_cast<char>(value & 0xFFU);
+    out += static_cast<char>(value >> 8U & 0xFFU);
+}
+
+void put32(std::string& out, uint32_t value) {
+    put16(out, value & 0xFFFFU);
+    put16(out, value >> 16U);
+}
+
+// The fields that local and central headers share.
+void put_common(std::string& out, std::string_view name, uint32_t crc, uint32_t size) {
+    put16(out, 20);  // version needed
+    put16(out, 0);   // flags
+    put16(out, 0);   // stored
+    put16(out, 0);   // time
+    put16(out, kDate1980);
+    put32(out, crc);
+    put32(out, size);
+    put32(out, size);
+    put16(out, narrow<uint16_t>(name.size()));
+    put16(out, 0);  // extra field
+}
+
+}  // namespace
+
+uint32_t crc32(std::span<const std::byte> bytes) {
+    uint32_t crc = 0xFFFFFFFFU;
+    for (const std::byte b : bytes) {
+        crc = kCrcTable[(crc ^ std::to_integer<uint32_t>(b)) & 0xFFU] ^ (crc >> 8U);
+    }
+    return ~crc;
+}
+
+std::vector<ZipEntry> list_zip(std::span<const std::byte> bytes, const std::string& what) {
+    const Reader reader(bytes, what);
+    const size_t end = find_end_record(bytes, reader, what);
+    const uint32_t count = reader.u16(end + 10);
+    if (count > kMaxEntries) fail(what, "too many entries");
+    size_t at = reader.u32(end + 16);
+    std::vector<ZipEntry> entries;
+    for (uint32_t i = 0; i < count; ++i) {
+        if (reader.u32(at) != kCentralSignature) fail(what, "a directory entry is damaged");
+        const uint32_t method = reader.u16(at + 10);
+        const uint32_t crc = reader.u32(at + 16);
+        const uint32_t packed = reader.u32(at + 20);
+        const uint32_t size = reader.u32(at + 24);
+        const size_t name_bytes = reader.u16(at + 28);
+        const size_t local = reader.u32(at + 42);
+        if (method != 0 || packed != size) fail(what, "its entries are compressed");
+        const auto name = reader.range(at + kCentralBytes, name_bytes);
+        if (reader.u32(local) != kLocalSignature) fail(what, "an entry's header is damaged");
+        // The local header's own name and extra field lie before the data.
+        const size_t data = local + kLocalBytes + reader.u16(local + 26) + reader.u16(local + 28);
+        ZipEntry entry;
+        entry.name.assign(reinterpret_cast<const char*>(name.data()), name.size());
+        entry.bytes = reader.range(data, size);
+        if (crc32(entry.bytes) != crc) fail(what, "a checksum does not match");
+        entries.push_back(std::move(entry));
+        at += kCentralBytes + name_bytes + reader.u16(at + 30) + reader.u16(at + 32);
+    }
+    return entries;
+}
+
+void ZipWriter::add(std::string_view name, std::string_view bytes) {
+    const uint32_t crc = crc32(std::as_bytes(std::span(bytes)));
+    const auto size = narrow<uint32_t>(bytes.size());
+    const auto offset = narrow<uint32_t>(out_.size());
+    put32(out_, kLocalSignature);
+    put_common(out_, name, crc, size);
+    out_ += name;
+    out_ += bytes;
+
+    put32(directory_, kCentralSignature);
+    put16(directory_, 20);  // version made by
+    put_common(directory_, name, crc, size);
+    put16(directory_, 0);  // comment
+    put16(directory_, 0);  // disk
+    put16(directory_, 0);  // internal attributes
+    put32(directory_, 0);  // external attributes
+    put32(directory_, offset);
+    directory_ += name;
+    ++num_entries_;
+}
+
+std::string ZipWriter::finish() {
+    const auto start = narrow<uint32_t>(out_.size());
+    out_ += directory_;
+    put32(out_, kEndSignature);
+    put16(out_, 0);
+    put16(out_, 0);
+    put16(out_, num_entries_);
+    put16(out_, num_entries_);
+    put32(out_, narrow<uint32_t>(directory_.size()));
+    put32(out_, start);
+    put16(out_, 0);
+    return std::move(out_);
+}
+
+}  // namespace lora::data::internal
