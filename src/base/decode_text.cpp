@@ -71,7 +71,7 @@ double character_score(TextEncoding encoding, char32_t c, unsigned lead, unsigne
     if (is_han(c)) return detail::is_common_han(c) ? 3 : han_level_score(encoding, lead, trail);
     if (is_cjk_punctuation(c) || is_fullwidth_ascii(c)) return 2;
     if (is_kana(c)) return encoding == TextEncoding::kShiftJis ? 3 : 0;
-    if (is_halfwidth_kana(c)) return -1.5;
+    if (is_halfwidth_kana(c)) return -2.5;
     if (c >= 0xE000 && c < 0xF900) return -5;  // private use
     if (is_control(c)) return -5;
     return -1;
