@@ -1,6 +1,6 @@
 # Installed packages only; nothing is downloaded at configure time. List and reasons: docs/dependencies.md.
 # Targets for the layers, the same in the Linux and the Windows build:
-#   fmt::fmt-header-only  nlohmann_json::nlohmann_json  Eigen3::Eigen  tomlplusplus::tomlplusplus
+#   lora::fmt  nlohmann_json::nlohmann_json  Eigen3::Eigen  tomlplusplus::tomlplusplus
 #   CLI11::CLI11  lora::stb  Threads::Threads
 # and where the machine has them: lora::webp (LORA_HAS_WEBP), lora::onednn (LORA_HAS_ONEDNN),
 # OpenMP::OpenMP_CXX (OpenMP_CXX_FOUND). A layer leaves out the file that needs a missing one.
@@ -23,8 +23,7 @@ if(CMAKE_CROSSCOMPILING)
     add_library(${target} INTERFACE IMPORTED GLOBAL)
     target_include_directories(${target} SYSTEM INTERFACE ${LORA_HEADER_FARM})
   endfunction()
-  lora_header_library(fmt::fmt-header-only fmt)
-  target_compile_definitions(fmt::fmt-header-only INTERFACE FMT_HEADER_ONLY=1)
+  lora_header_library(lora::fmt fmt)
   lora_header_library(nlohmann_json::nlohmann_json nlohmann)
   lora_header_library(tomlplusplus::tomlplusplus toml++)
   lora_header_library(CLI11::CLI11 CLI)
@@ -34,9 +33,12 @@ if(CMAKE_CROSSCOMPILING)
 else()
   find_package(nlohmann_json REQUIRED)
   find_package(Eigen3 REQUIRED NO_MODULE)
-  # fmt in header-only mode: the same text for the Linux and the Windows build.
-  find_package(fmt REQUIRED)
   find_package(CLI11 REQUIRED)
+
+  # Headers only: its body is compiled once, in base/fmt_impl.cpp, for Linux and Windows alike.
+  find_path(LORA_FMT_INCLUDE fmt/format-inl.h REQUIRED)
+  add_library(lora::fmt INTERFACE IMPORTED GLOBAL)
+  target_include_directories(lora::fmt SYSTEM INTERFACE ${LORA_FMT_INCLUDE})
 
   # Not through its package file, which would link the shared library.
   find_path(LORA_TOML_INCLUDE toml++/toml.h REQUIRED)

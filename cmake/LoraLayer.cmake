@@ -13,7 +13,7 @@ if(LORA_PCH AND NOT CMAKE_CROSSCOMPILING)
   file(WRITE ${PROJECT_BINARY_DIR}/pch.cpp.in "")
   configure_file(${PROJECT_BINARY_DIR}/pch.cpp.in ${PROJECT_BINARY_DIR}/pch.cpp COPYONLY)
   add_library(lora_pch STATIC ${PROJECT_BINARY_DIR}/pch.cpp)
-  target_link_libraries(lora_pch PUBLIC fmt::fmt-header-only Threads::Threads PRIVATE lora_warnings)
+  target_link_libraries(lora_pch PUBLIC lora::fmt Threads::Threads PRIVATE lora_warnings)
   target_precompile_headers(lora_pch PRIVATE <algorithm> <array> <cmath> <cstdint> <filesystem>
     <functional> <map> <memory> <mutex> <optional> <span> <string> <string_view> <thread>
     <unordered_map> <utility> <variant> <vector> <fmt/format.h>)
@@ -54,6 +54,8 @@ function(lora_add_layer)
     add_executable(${target}_unit_tests ${L_TESTS})
     target_link_libraries(${target}_unit_tests PRIVATE lora::${target} lora_warnings
       GTest::gtest_main)
+    # The work is done in the layers; googletest's macros compile a third faster this way.
+    target_compile_options(${target}_unit_tests PRIVATE $<$<CONFIG:Release>:-O1>)
     foreach(dep IN LISTS L_TEST_DEPENDS)
       string(REPLACE "/" "_" dep_target "${dep}")
       target_link_libraries(${target}_unit_tests PRIVATE lora::${dep_target})
