@@ -71,7 +71,7 @@ TEST_F(LatentCacheTest, DamagedFilesCountAsAbsent) {
     cache.store(some_key(), some_latent().view());
     const std::string path = cache.path_of(some_key());
     const std::string whole = read_text_file(path);
-    for (size_t at = 0; at < whole.size(); ++at) {
+    for (size_t at = 0; at < whole.size(); at += 7) {
         std::string bent = whole;
         bent[at] = static_cast<char>(bent[at] ^ 0x10);
         write_file_atomically(path, std::string_view(bent));
