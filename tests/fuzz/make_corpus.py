@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""Writes the hand-made seeds of corpus/safetensors and corpus/image (Python standard library)."""
+import json, os, struct
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def put(folder, name, data):
+    with open(os.path.join(HERE, "corpus", folder, name), "wb") as file:
+        file.write(data)
+
+
+def model(header, data=b"", length=None, pad=0):
+    text = header if isinstance(header, bytes) else json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * pad
+    return struct.pack("<Q", len(text) if length is None else length) + text + data
+
+
+def tensor(dtype, shape, begin, end):
+    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+
+
+def safetensors():
+    two = {"__metadata__": {"format": "pt", "ss_rank": "4"}, "a": tensor("F16", [2, 2], 0, 8), "b": tensor("F32", [1], 8, 12)}
+    put("safetensors", "two_tensors", model(two, bytes(range(12)), pad=3))
+    types = [("F64", 8), ("F32", 4), ("F16", 2), ("BF16", 2), ("I64", 8), ("I32", 4), ("U8", 1), ("BOOL", 1)]
+    header, at = {}, 0
+    for name, size in types:
+        header[name] = tensor(name, [3], at, at + 3 * size)
+        at += 3 * size
+    put("safetensors", "every_type", model(header, bytes(i * 37 & 255 for i in range(at))))
+    put("safetensors", "empty", model({}))
+    put("safetensors", "scalar_and_zero", model({"s": tensor("F32", [], 0, 4), "z": tensor("F32", [0, 5], 4, 4)}, bytes(4)))
+    put("safetensors", "cut", model(two, bytes(5)))
+    put("safetensors", "hole", model({"a": tensor("U8", [2], 1, 3)}, bytes(3)))
+    put("safetensors", "overlap", model({"a": tensor("U8", [2], 0, 2), "b": tensor("U8", [2], 1, 3)}, bytes(3)))
+    put("safetensors", "huge_shape", model({"a": tensor("F32", [2 ** 40, 2 ** 40], 0, 0)}))
+    put("safetensors", "huge_offsets", model({"a": tensor("U8", [2], 2 ** 64 - 3, 2 ** 64 - 1)}, bytes(2)))
+    put("safetensors", "negative", model({"a": tensor("U8", [-2], -2, 0)}))
+    put("safetensors", "unread_type", model({"a": tensor("F8_E4M3", [2], 0, 2)}, bytes(2)))
+    put("safetensors", "twice", model(b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{}}', bytes(1)))
+    put("safetensors", "deep", model(b'{"a":' + b"[" * 200 + b"]" * 200 + b"}"))
+    put("safetensors", "long_header", model({}, length=2 ** 63))
+    put("safetensors", "pickle", b"\x80\x02}q\x00.")
+
+
+def image():
+    put("image", "text.png", b"1girl, solo\n")
+    put("image", "empty.jpg", b"")
+    put("image", "lone_marker.jpg", b"\xff\xd8\xff\xd9")
+    frame = b"\xff\xc0\x00\x11\x08\xff\xff\xff\xff\x03\x01\x11\x00\x02\x11\x00\x03\x11\x00"
+    put("image", "huge.jpg", b"\xff\xd8" + frame + b"\xff\xd9")
+    put("image", "bomb.png", b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR" + struct.pack(">II", 511, 512) + b"\x10\x06\0\0\0" + bytes(4))
+    put("image", "zero.bmp", b"BM" + struct.pack("<IHHIIiiHH", 54, 0, 0, 54, 40, 0, 0, 1, 24) + bytes(24))
+    put("image", "short.webp", b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0\x2f\xff\xff\xff\xff\0\0\0\0\0\0\0\0")
+
+
+safetensors()
+image()
