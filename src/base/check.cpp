@@ -2,7 +2,7 @@
 
 namespace lora::detail {
 
-void check_failed(const char* expression, const std::string& message, std::source_location where) {
+void check_failed(const char* expression, const std::string& message, SourceLocation where) {
     std::string text = std::string("check failed: ") + expression;
     if (!message.empty()) text += " (" + message + ")";
     throw Error(ErrorCode::kInternal, text, where);

@@ -2,7 +2,6 @@
 // Not for input: what comes from disk, network or the user gets a real error instead.
 #pragma once
 
-#include <source_location>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -11,14 +10,15 @@
 
 namespace lora::detail {
 
-[[noreturn]] void check_failed(const char* expression, const std::string& message,
-                               std::source_location where = std::source_location::current());
+[[noreturn]] void check_failed(const char* expression,
+                               const std::string& message,
+                               SourceLocation where = SourceLocation::current());
 
 }  // namespace lora::detail
 
 // LORA_CHECK(condition) or LORA_CHECK(condition, "text"): throws kInternal when it does not hold.
-#define LORA_CHECK(condition, ...)                                                    \
-    do {                                                                              \
+#define LORA_CHECK(condition, ...)                                                            \
+    do {                                                                                      \
         if (!(condition)) ::lora::detail::check_failed(#condition, std::string{__VA_ARGS__}); \
     } while (false)
 

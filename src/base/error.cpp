@@ -17,7 +17,7 @@ int exit_code(ErrorCode code) {
     return 70;
 }
 
-Error::Error(ErrorCode code, std::string message, std::source_location where)
+Error::Error(ErrorCode code, std::string message, SourceLocation where)
     : code_(code), message_(std::move(message)), where_(where) {}
 
 void Error::add_context(std::string line) { context_.push_back(std::move(line)); }
@@ -32,8 +32,8 @@ std::string Error::report() const {
     text.append(message_).append("\n");
     for (const std::string& line : context_) text.append("  ").append(line).append("\n");
     if (code_ == ErrorCode::kInternal) {
-        text.append("  at ").append(where_.file_name()).append(":");
-        text.append(std::to_string(where_.line())).append("\n");
+        text.append("  at ").append(where_.file).append(":");
+        text.append(std::to_string(where_.line)).append("\n");
         text += "hint: this is a bug in lora.cpp; please report it with the lines above\n";
     }
     if (!hint_.empty()) text.append("hint: ").append(hint_).append("\n");

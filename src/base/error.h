@@ -1,14 +1,16 @@
 // The one exception type of the program, its codes, and the exit code each code becomes.
-// Not for many findings at once: judging user input in bulk returns Diagnostics (base/diagnostic.h).
-// Used everywhere; caught only in main(), the HTTP handler, job threads and the thread pool.
+// Not for many findings at once: judging user input in bulk returns Diagnostics
+// (base/diagnostic.h). Used everywhere; caught only in main(), the HTTP handler, job threads and
+// the thread pool.
 #pragma once
 
 #include <exception>
-#include <source_location>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "base/source_location.h"
 
 namespace lora {
 
@@ -30,8 +32,7 @@ enum class ErrorCode {
 // What happened, where in the user's world (context lines), why, and what to do (hint).
 class Error : public std::exception {
 public:
-    Error(ErrorCode code, std::string message,
-          std::source_location where = std::source_location::current());
+    Error(ErrorCode code, std::string message, SourceLocation where = SourceLocation::current());
 
     // Adds one line like `while reading model file cat.safetensors`; innermost first.
     void add_context(std::string line);
@@ -42,7 +43,7 @@ public:
     [[nodiscard]] const std::string& message() const { return message_; }
     [[nodiscard]] const std::vector<std::string>& context() const { return context_; }
     [[nodiscard]] const std::string& hint() const { return hint_; }
-    [[nodiscard]] const std::source_location& where() const { return where_; }
+    [[nodiscard]] const SourceLocation& where() const { return where_; }
     // The bare message.
     [[nodiscard]] const char* what() const noexcept override { return message_.c_str(); }
     // `error: ...`, context lines, `hint: ...`, each on its line, newline at the end.
@@ -53,7 +54,7 @@ private:
     std::string message_;
     std::vector<std::string> context_;
     std::string hint_;
-    std::source_location where_;
+    SourceLocation where_;
 };
 
 // Runs fn; an Error that leaves it carries `line` as one more context line.

@@ -3,12 +3,12 @@
 // Threads  every function may be called from any thread; a line is written whole.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include <fmt/format.h>
 
 namespace lora::log {
 
@@ -26,19 +26,23 @@ void write(Level level, std::string_view line);
 
 template <typename... Args>
 void debug(fmt::format_string<Args...> format, Args&&... args) {
-    if (level() <= Level::kDebug) write(Level::kDebug, fmt::format(format, std::forward<Args>(args)...));
+    if (level() <= Level::kDebug)
+        write(Level::kDebug, fmt::format(format, std::forward<Args>(args)...));
 }
 template <typename... Args>
 void info(fmt::format_string<Args...> format, Args&&... args) {
-    if (level() <= Level::kInfo) write(Level::kInfo, fmt::format(format, std::forward<Args>(args)...));
+    if (level() <= Level::kInfo)
+        write(Level::kInfo, fmt::format(format, std::forward<Args>(args)...));
 }
 template <typename... Args>
 void warning(fmt::format_string<Args...> format, Args&&... args) {
-    if (level() <= Level::kWarning) write(Level::kWarning, fmt::format(format, std::forward<Args>(args)...));
+    if (level() <= Level::kWarning)
+        write(Level::kWarning, fmt::format(format, std::forward<Args>(args)...));
 }
 template <typename... Args>
 void error(fmt::format_string<Args...> format, Args&&... args) {
-    if (level() <= Level::kError) write(Level::kError, fmt::format(format, std::forward<Args>(args)...));
+    if (level() <= Level::kError)
+        write(Level::kError, fmt::format(format, std::forward<Args>(args)...));
 }
 
 }  // namespace lora::log

@@ -15,8 +15,10 @@ std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::array<u
     for (int round = 0; round < 10; ++round) {
         const uint64_t p0 = kMul0 * counter[0];
         const uint64_t p1 = kMul1 * counter[2];
-        counter = {static_cast<uint32_t>(p1 >> 32) ^ counter[1] ^ key[0], static_cast<uint32_t>(p1),
-                   static_cast<uint32_t>(p0 >> 32) ^ counter[3] ^ key[1], static_cast<uint32_t>(p0)};
+        counter = {static_cast<uint32_t>(p1 >> 32) ^ counter[1] ^ key[0],
+                   static_cast<uint32_t>(p1),
+                   static_cast<uint32_t>(p0 >> 32) ^ counter[3] ^ key[1],
+                   static_cast<uint32_t>(p0)};
         key = {key[0] + kWeyl0, key[1] + kWeyl1};
     }
     return counter;
@@ -26,7 +28,9 @@ std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::array<u
 // 8 bits of the position's word partner so that no two streams of one seed share a counter.
 Rng::Rng(uint64_t seed, RngStream purpose, uint64_t a, uint32_t b)
     : key_{static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)},
-      counter_{0, b, static_cast<uint32_t>(a),
+      counter_{0,
+               b,
+               static_cast<uint32_t>(a),
                static_cast<uint32_t>(a >> 32) ^ (static_cast<uint32_t>(purpose) << 24)} {}
 
 uint32_t Rng::next_u32() {

@@ -37,7 +37,10 @@ enum class RngStream : uint32_t {
 // a and b name the place: step and sample, or epoch and picture.
 class Rng {
 public:
-    explicit Rng(uint64_t seed, RngStream purpose = RngStream::kTest, uint64_t a = 0, uint32_t b = 0);
+    explicit Rng(uint64_t seed,
+                 RngStream purpose = RngStream::kTest,
+                 uint64_t a = 0,
+                 uint32_t b = 0);
 
     [[nodiscard]] uint32_t next_u32();
     [[nodiscard]] uint64_t next_u64();

@@ -12,9 +12,14 @@ struct Row {
 };
 
 constexpr std::array kRows = {
-    Row{DType::kF64, "F64", 8},   Row{DType::kF32, "F32", 4}, Row{DType::kF16, "F16", 2},
-    Row{DType::kBF16, "BF16", 2}, Row{DType::kI64, "I64", 8}, Row{DType::kI32, "I32", 4},
-    Row{DType::kU8, "U8", 1},     Row{DType::kBool, "BOOL", 1},
+    Row{DType::kF64, "F64", 8},
+    Row{DType::kF32, "F32", 4},
+    Row{DType::kF16, "F16", 2},
+    Row{DType::kBF16, "BF16", 2},
+    Row{DType::kI64, "I64", 8},
+    Row{DType::kI32, "I32", 4},
+    Row{DType::kU8, "U8", 1},
+    Row{DType::kBool, "BOOL", 1},
 };
 
 }  // namespace

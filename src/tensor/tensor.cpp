@@ -68,7 +68,8 @@ Tensor::Tensor(DType dtype, Shape shape) : dtype_(dtype), shape_(std::move(shape
 Tensor Tensor::copy_of(const TensorView& view) {
     Tensor result(view.dtype, view.shape);
     LORA_CHECK(result.bytes().size() == view.bytes.size());
-    if (!view.bytes.empty()) std::memcpy(result.bytes().data(), view.bytes.data(), view.bytes.size());
+    if (!view.bytes.empty())
+        std::memcpy(result.bytes().data(), view.bytes.data(), view.bytes.size());
     return result;
 }
 
@@ -119,7 +120,9 @@ Tensor Tensor::reshaped(Shape shape) const {
     return result;
 }
 
-void convert_elements(DType src_dtype, std::span<const std::byte> src, DType dst_dtype,
+void convert_elements(DType src_dtype,
+                      std::span<const std::byte> src,
+                      DType dst_dtype,
                       std::span<std::byte> dst) {
     const size_t src_size = dtype_bytes(src_dtype);
     const size_t dst_size = dtype_bytes(dst_dtype);
@@ -156,7 +159,8 @@ Tensor to_dtype(const TensorView& view, DType dtype) {
 
 std::vector<float> to_floats(const TensorView& view) {
     std::vector<float> values(narrow<size_t>(view.shape.num_elements()));
-    convert_elements(view.dtype, view.bytes, DType::kF32, std::as_writable_bytes(std::span(values)));
+    convert_elements(
+        view.dtype, view.bytes, DType::kF32, std::as_writable_bytes(std::span(values)));
     return values;
 }
 

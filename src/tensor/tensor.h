@@ -51,7 +51,9 @@ private:
 };
 
 // Converts elements; floats round to nearest even, floats to integers truncate.
-void convert_elements(DType src_dtype, std::span<const std::byte> src, DType dst_dtype,
+void convert_elements(DType src_dtype,
+                      std::span<const std::byte> src,
+                      DType dst_dtype,
                       std::span<std::byte> dst);
 [[nodiscard]] Tensor to_dtype(const TensorView& view, DType dtype);
 // All elements as floats.
