@@ -1,0 +1,40 @@
+// Attaches the matrices of a LoRA file to a model's layers: for sampling (frozen) and for starting
+// a training from a file (shapes and alphas only; the trainer copies the values). Reads
+// networks.lora files with linear, 1x1 and 3x3 layers.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "io/safetensors.h"
+#include "models/keymap/kohya.h"
+
+namespace lora::models {
+
+struct LoraModule {
+    LoraTarget target;
+    int64_t rank = 4;
+    double alpha = 4;  // the rank when the file has none
+};
+
+struct LoraFileContent {
+    std::vector<LoraModule> modules;   // in kohya's order
+    std::vector<std::string> unknown;  // modules that this model does not have
+};
+
+// Errors   kFormat naming the tensor that is missing, has a wrong shape, or belongs to a kind of
+//          network that is not read here.
+[[nodiscard]] LoraFileContent read_lora_file(const io::SafetensorsFile& file,
+                                             const ModelInfo& info);
+
+// Frozen branches with scale multiplier * alpha / rank. The weight values are named
+// prefix + key ("lora0/lora_unet_...lora_down.weight"), so several files can be attached.
+void attach_frozen(const LoraFileContent& content,
+                   double multiplier,
+                   const std::string& prefix,
+                   nn::LoraAttachments& attachments);
+
+// A trainable branch of one layer; parameters are named by the file's keys.
+void attach_trainable(const LoraModule& module, nn::LoraAttachments& attachments);
+
+}  // namespace lora::models

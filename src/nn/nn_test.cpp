@@ -1,0 +1,88 @@
+// The graphs that layers write: which weights they ask for, and how LoRA branches join.
+#include <gtest/gtest.h>
+
+#include "nn/conv2d.h"
+#include "nn/linear.h"
+
+namespace lora::nn {
+namespace {
+
+int64_t count(const ir::Graph& graph, ir::OpKind op) {
+    int64_t n = 0;
+    for (const ir::Node& node : graph.nodes()) n += node.op == op ? 1 : 0;
+    return n;
+}
+
+struct Net {
+    ir::Graph graph;
+    ir::Builder builder{graph};
+    LoraAttachments lora;
+    NetContext context(DType dtype) { return {&builder, dtype, &lora}; }
+};
+
+TEST(Linear, FetchesWeightAndBiasByName) {
+    Net net;
+    const ValueId x = net.builder.input("x", DType::kF32, Shape{2, 3, 5});
+    const ValueId y = linear(net.context(DType::kF32), "a.b", x, 7);
+    EXPECT_EQ(net.graph.value(y).shape, (Shape{2, 3, 7}));
+    EXPECT_EQ(net.graph.value(net.graph.at("a.b.weight")).shape, (Shape{7, 5}));
+    EXPECT_EQ(net.graph.value(net.graph.at("a.b.bias")).shape, (Shape{7}));
+    EXPECT_EQ(count(net.graph, ir::OpKind::kLinear), 1);
+}
+
+TEST(Linear, TrainableBranchIsCastAndAddsIntoTheResult) {
+    Net net;
+    net.lora.add("a.weight",
+                 {.down_name = "d", .up_name = "u", .rank = 2, .scale = 0.5, .trainable = true});
+    const ValueId x = net.builder.input("x", DType::kBF16, Shape{1, 3, 5});
+    const ValueId y = linear(net.context(DType::kBF16), "a", x, 7, {.bias = false});
+    EXPECT_FALSE(net.graph.find("a.bias").has_value());
+    EXPECT_EQ(net.graph.value(net.graph.at("d")).kind, ir::ValueKind::kParam);
+    EXPECT_EQ(net.graph.value(net.graph.at("d")).dtype, DType::kF32);
+    EXPECT_EQ(net.graph.value(net.graph.at("d")).shape, (Shape{2, 5}));
+    EXPECT_EQ(net.graph.value(net.graph.at("u")).shape, (Shape{7, 2}));
+    EXPECT_EQ(count(net.graph, ir::OpKind::kCast), 2);
+    EXPECT_EQ(count(net.graph, ir::OpKind::kLinear), 3);
+    EXPECT_EQ(count(net.graph, ir::OpKind::kAdd), 0);
+    const ir::Node& last = net.graph.nodes().back();
+    EXPECT_EQ(last.outputs[0], y);
+    EXPECT_TRUE(last.inputs[3].valid());  // the frozen layer's result is the addend
+    EXPECT_EQ(last.attrs.alpha, 0.5);
+}
+
+TEST(Linear, FrozenBranchesStack) {
+    Net net;
+    for (const char* file : {"lora0/", "lora1/"}) {
+        net.lora.add("a.weight",
+                     {.down_name = file + std::string("d"), .up_name = file + std::string("u")});
+    }
+    const ValueId x = net.builder.input("x", DType::kF32, Shape{1, 3, 5});
+    static_cast<void>(linear(net.context(DType::kF32), "a", x, 7));
+    EXPECT_EQ(count(net.graph, ir::OpKind::kLinear), 5);
+    EXPECT_EQ(net.graph.value(net.graph.at("lora1/u")).kind, ir::ValueKind::kWeight);
+}
+
+TEST(Conv, PointwiseRunsAsLinearAndKeepsTheImage) {
+    Net net;
+    const ValueId x = net.builder.reorder(net.builder.input("x", DType::kF32, Shape{2, 4, 3, 5}),
+                                          ir::Layout::kChannelsLast);
+    const ValueId y = conv1x1(net.context(DType::kF32), "c", x, 6, ir::kNoValue);
+    EXPECT_EQ(net.graph.value(y).shape, (Shape{2, 6, 3, 5}));
+    EXPECT_EQ(net.graph.value(net.graph.at("c.weight")).shape, (Shape{6, 4}));
+    EXPECT_EQ(count(net.graph, ir::OpKind::kConv2d), 0);
+}
+
+TEST(Conv, BranchFollowsStrideAndPadding) {
+    Net net;
+    net.lora.add("c.weight",
+                 {.down_name = "d", .up_name = "u", .rank = 2, .scale = 1, .trainable = true});
+    const ValueId x = net.builder.reorder(net.builder.input("x", DType::kF32, Shape{1, 4, 7, 5}),
+                                          ir::Layout::kChannelsLast);
+    const ValueId y = conv3x3(net.context(DType::kF32), "c", x, 6, {.stride = 2});
+    EXPECT_EQ(net.graph.value(y).shape, (Shape{1, 6, 4, 3}));
+    EXPECT_EQ(net.graph.value(net.graph.at("d")).shape, (Shape{2, 4, 3, 3}));
+    EXPECT_EQ(net.graph.value(net.graph.at("u")).shape, (Shape{6, 2}));
+}
+
+}  // namespace
+}  // namespace lora::nn
