@@ -22,6 +22,8 @@ public:
         if (arena_->size() < plan_.arena_bytes) arena_->resize(plan_.arena_bytes);
         addresses_.resize(plan_.graph.values().size(), nullptr);
         for (const ir::Node& node : plan_.graph.nodes()) {
+            LORA_CHECK(ir::op_info(node.op).is_view || kernel_for(node.op) != nullptr,
+                       fmt::format("{} has no kernel", ir::op_info(node.op).name));
             for (const ir::ValueId id : node.inputs) {
                 if (id.valid()) place(id, bindings);
             }

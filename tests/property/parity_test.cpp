@@ -1,0 +1,120 @@
+// Every backend against the reference: each case forward and with gradients, accumulated over two
+// micro-steps, in every compute type that the backend supports.
+#include <algorithm>
+#include <cmath>
+
+#include <gtest/gtest.h>
+
+#include "backend/reference/reference_backend.h"
+#include "support/graph_runner.h"
+#include "support/seed.h"
+#include "support/tolerance.h"
+#ifdef LORA_HAVE_CPU_BACKEND
+#include "backend/cpu/cpu_backend.h"
+#endif
+
+namespace lora::support {
+namespace {
+
+struct ParityParam {
+    OpCase item;
+    backend::BackendEntry backend;
+    DType dtype = DType::kF32;
+    bool gradients = false;
+};
+
+std::vector<backend::BackendEntry> backends_to_test() {
+    std::vector<backend::BackendEntry> list{reference::entry()};  // tests the planner's plans
+#ifdef LORA_HAVE_CPU_BACKEND
+    list.push_back(cpu::entry());
+#endif
+    return list;
+}
+
+std::vector<ParityParam> parity_params() {
+    std::vector<ParityParam> params;
+    for (const backend::BackendEntry& entry : backends_to_test()) {
+        const std::unique_ptr<backend::Backend> backend = entry.open({});
+        for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
+            if (!backend->supports(dtype)) continue;
+            for (const OpCase& item : all_cases()) {
+                params.push_back({item, entry, dtype, false});
+                if (item.differentiable) params.push_back({item, entry, dtype, true});
+            }
+        }
+    }
+    return params;
+}
+
+std::string test_name(const testing::TestParamInfo<ParityParam>& info) {
+    const ParityParam& p = info.param;
+    std::string name = p.backend.name + "_" + std::string(dtype_name(p.dtype)) + "_" + p.item.name +
+                       (p.gradients ? "_gradients" : "");
+    std::replace_if(
+        name.begin(), name.end(), [](char c) { return !std::isalnum(c); }, '_');
+    return name;
+}
+
+using Results = std::vector<std::vector<double>>;
+
+class ParityTest : public testing::TestWithParam<ParityParam> {
+protected:
+    uint64_t seed_ = test_seed();
+    CaseGraph built_ = build_case(GetParam().item,
+                                  {.dtype = GetParam().dtype,
+                                   .gradients = GetParam().gradients,
+                                   .accumulate = GetParam().gradients});
+
+    Results run_twice(backend::Backend& backend, plan::MemoryPlan plan) {
+        GraphRunner runner(backend, std::move(plan), built_.fills, seed_);
+        for (const uint32_t step : {0U, 1U}) {
+            runner.fill_inputs(step);
+            runner.run();
+        }
+        Results results;
+        for (const std::string& name : built_.results) results.push_back(runner.read(name));
+        return results;
+    }
+
+    Tolerance bound_for(const std::string& result) const {
+        const ParityParam& p = GetParam();
+        // Statistics and sums stay fp32 in a forward graph; gradients passed through the compute
+        // type.
+        const DType dtype =
+            p.gradients ? p.dtype : built_.graph.value(built_.graph.at(result)).dtype;
+        int64_t stores = 1;
+        for (const ir::Node& node : built_.graph.nodes()) {
+            stores += ir::op_info(node.op).is_view ? 0 : 1;
+        }
+        Tolerance bound = tolerance(dtype, p.item.reduction_length, stores);
+        bound.relative_l2 *= p.item.amplification;
+        bound.relative_max *= p.item.amplification;
+        return bound;
+    }
+};
+
+TEST_P(ParityTest, MatchesTheReference) {
+    SCOPED_TRACE(seed_note(seed_));
+    const std::unique_ptr<backend::Backend> reference = reference::open({});
+    const std::unique_ptr<backend::Backend> tested = GetParam().backend.open({.num_threads = 2});
+    const Results expected = run_twice(*reference, plan_without_reuse(built_.graph));
+    const Results actual =
+        run_twice(*tested, plan::make_plan(built_.graph, tested->capabilities()));
+    for (size_t i = 0; i < expected.size(); ++i) {
+        const std::string difference =
+            describe_difference(actual[i], expected[i], bound_for(built_.results[i]));
+        EXPECT_EQ(difference, "") << built_.results[i];
+    }
+}
+
+TEST_P(ParityTest, SameRunTwiceGivesTheSameBits) {
+    SCOPED_TRACE(seed_note(seed_));
+    const std::unique_ptr<backend::Backend> tested = GetParam().backend.open({.num_threads = 2});
+    const plan::MemoryPlan plan = plan::make_plan(built_.graph, tested->capabilities());
+    EXPECT_EQ(run_twice(*tested, plan), run_twice(*tested, plan));
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, ParityTest, testing::ValuesIn(parity_params()), test_name);
+
+}  // namespace
+}  // namespace lora::support

@@ -1,0 +1,217 @@
+// Cases of linear layers and convolutions, frozen, trainable and with a LoRA beside them.
+#include "support/op_case.h"
+
+namespace lora::support::cases {
+
+using ir::OpKind;
+using ir::ValueId;
+
+namespace {
+
+constexpr Fill kSmall{.scale = 0.3};
+
+std::vector<OpCase> frozen_linears() {
+    return {
+        {"linear/bias",
+         OpKind::kLinear,
+         [](CaseBuilder& c) {
+             c.result(c.b().linear(c.operand({3, 5}), c.weight({7, 5}), {.bias = c.weight({7})}));
+         },
+         5},
+        {"linear/size_one",
+         OpKind::kLinear,
+         [](CaseBuilder& c) {
+             c.result(c.b().linear(c.operand({1, 1}), c.weight({1, 1})));
+         }},
+        {"linear/one_row",
+         OpKind::kLinear,
+         [](CaseBuilder& c) {
+             c.result(c.b().linear(c.operand({1, 33}), c.weight({17, 33})));
+         },
+         33},
+        {"linear/tokens_with_addend",
+         OpKind::kLinear,
+         [](CaseBuilder& c) {
+             c.result(c.b().linear(
+                 c.operand({2, 3, 10}),
+                 c.weight({6, 10}),
+                 {.bias = c.weight({6}), .addend = c.operand({2, 3, 6}), .alpha = 0.5}));
+         },
+         10},
+        {"linear/transposed",
+         OpKind::kLinear,
+         [](CaseBuilder& c) {
+             c.result(
+                 c.b().linear(c.operand({2, 3, 7}), c.weight({7, 9}), {.transpose_weight = true}));
+         },
+         9},
+        {"linear/residual",
+         OpKind::kLinear,
+         [](CaseBuilder& c) {
+             const ValueId x = c.operand({5, 6});
+             c.result(c.b().add(x, c.b().linear(x, c.weight({6, 6}), {.bias = c.weight({6})})));
+         },
+         6},
+        {"linear/wide",
+         OpKind::kLinear,
+         [](CaseBuilder& c) {
+             c.result(c.b().linear(
+                 c.operand({67, 130}), c.weight({70, 130}, kSmall), {.bias = c.weight({70})}));
+         },
+         130},
+    };
+}
+
+std::vector<OpCase> trainable_linears() {
+    return {
+        {"linear/trainable",
+         OpKind::kLinear,
+         [](CaseBuilder& c) {
+             c.result(c.b().linear(c.operand({2, 3, 5}), c.operand({4, 5}), {.alpha = 2}));
+         },
+         6},
+        {"linear/trainable_transposed",
+         OpKind::kLinear,
+         [](CaseBuilder& c) {
+             c.result(c.b().linear(
+                 c.operand({3, 5}), c.operand({5, 4}), {.alpha = 0.5, .transpose_weight = true}));
+         },
+         5},
+        {"linear/shared_weight",
+         OpKind::kLinear,
+         [](CaseBuilder& c) {
+             const ValueId w = c.operand({5, 5}, kSmall);
+             c.result(c.b().linear(c.b().linear(c.operand({3, 5}), w), w));
+         },
+         5},
+        {"linear/lora",
+         OpKind::kLinear,
+         [](CaseBuilder& c) {
+             const ValueId x = c.operand({2, 5, 9});
+             const ValueId frozen = c.b().linear(x, c.weight({7, 9}), {.bias = c.weight({7})});
+             const ValueId down = c.b().linear(x, c.operand({3, 9}, kSmall));
+             c.result(
+                 c.b().linear(down, c.operand({7, 3}, kSmall), {.addend = frozen, .alpha = 0.25}));
+         },
+         10},
+        {"linear/lora_rank_one",
+         OpKind::kLinear,
+         [](CaseBuilder& c) {
+             const ValueId x = c.operand({1, 4});
+             const ValueId frozen = c.b().linear(x, c.weight({2, 4}));
+             const ValueId down = c.b().linear(x, c.operand({1, 4}));
+             c.result(c.b().linear(down, c.operand({2, 1}), {.addend = frozen}));
+         },
+         4},
+    };
+}
+
+std::vector<OpCase> frozen_convs() {
+    return {
+        {"conv2d/3x3",
+         OpKind::kConv2d,
+         [](CaseBuilder& c) {
+             c.result(c.b().conv2d(c.image({2, 5, 6, 7}),
+                                   c.weight({3, 5, 3, 3}),
+                                   {.bias = c.weight({3}), .pad = {1, 1, 1, 1}}));
+         },
+         45},
+        {"conv2d/stride_two",
+         OpKind::kConv2d,
+         [](CaseBuilder& c) {
+             c.result(c.b().conv2d(c.image({1, 3, 7, 8}),
+                                   c.weight({5, 3, 3, 3}),
+                                   {.bias = c.weight({5}), .stride = 2, .pad = {1, 1, 1, 1}}));
+         },
+         45},
+        {"conv2d/stride_two_right_pad",
+         OpKind::kConv2d,
+         [](CaseBuilder& c) {
+             c.result(c.b().conv2d(c.image({2, 3, 6, 8}),
+                                   c.weight({4, 3, 3, 3}),
+                                   {.stride = 2, .pad = {0, 0, 1, 1}}));
+         },
+         36},
+        {"conv2d/1x1",
+         OpKind::kConv2d,
+         [](CaseBuilder& c) {
+             c.result(c.b().conv2d(
+                 c.image({3, 7, 3, 5}), c.weight({9, 7, 1, 1}), {.bias = c.weight({9})}));
+         },
+         9},
+        {"conv2d/one_pixel",
+         OpKind::kConv2d,
+         [](CaseBuilder& c) {
+             c.result(c.b().conv2d(
+                 c.image({1, 1, 1, 1}), c.weight({1, 1, 3, 3}), {.pad = {1, 1, 1, 1}}));
+         },
+         9},
+        {"conv2d/addend",
+         OpKind::kConv2d,
+         [](CaseBuilder& c) {
+             c.result(c.b().conv2d(
+                 c.image({2, 4, 3, 4}),
+                 c.weight({6, 4, 3, 3}),
+                 {.bias = c.weight({6}), .addend = c.image({2, 6, 3, 4}), .pad = {1, 1, 1, 1}}));
+         },
+         54},
+        {"conv2d/residual",
+         OpKind::kConv2d,
+         [](CaseBuilder& c) {
+             const ValueId x = c.image({2, 4, 3, 5});
+             const ValueId y = c.b().conv2d(x, c.weight({4, 4, 3, 3}), {.pad = {1, 1, 1, 1}});
+             c.result(c.b().add(x, y));
+         },
+         36},
+        {"conv2d/wide",
+         OpKind::kConv2d,
+         [](CaseBuilder& c) {
+             c.result(c.b().conv2d(c.image({2, 34, 9, 9}),
+                                   c.weight({40, 34, 3, 3}, kSmall),
+                                   {.bias = c.weight({40}), .pad = {1, 1, 1, 1}}));
+         },
+         360},
+    };
+}
+
+std::vector<OpCase> trainable_convs() {
+    return {
+        {"conv2d/trainable",
+         OpKind::kConv2d,
+         [](CaseBuilder& c) {
+             c.result(c.b().conv2d(
+                 c.image({2, 3, 4, 5}), c.operand({4, 3, 3, 3}), {.pad = {1, 1, 1, 1}}));
+         },
+         40},
+        {"conv2d/trainable_stride_two",
+         OpKind::kConv2d,
+         [](CaseBuilder& c) {
+             c.result(c.b().conv2d(c.image({2, 3, 5, 5}),
+                                   c.operand({2, 3, 3, 3}),
+                                   {.stride = 2, .pad = {1, 1, 1, 1}}));
+         },
+         27},
+        {"conv2d/lora",
+         OpKind::kConv2d,
+         [](CaseBuilder& c) {
+             const ValueId x = c.image({2, 5, 4, 3});
+             const ValueId frozen = c.b().conv2d(x, c.weight({6, 5, 3, 3}), {.pad = {1, 1, 1, 1}});
+             const ValueId down =
+                 c.b().conv2d(x, c.operand({2, 5, 3, 3}, kSmall), {.pad = {1, 1, 1, 1}});
+             c.result(c.b().conv2d(down, c.operand({6, 2, 1, 1}, kSmall), {.addend = frozen}));
+         },
+         54},
+    };
+}
+
+}  // namespace
+
+std::vector<OpCase> product() {
+    std::vector<OpCase> all = frozen_linears();
+    for (const auto list : {trainable_linears, frozen_convs, trainable_convs}) {
+        for (OpCase& item : list()) all.push_back(std::move(item));
+    }
+    return all;
+}
+
+}  // namespace lora::support::cases
