@@ -1,0 +1,238 @@
+#include "train/image_sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/error.h"
+#include "base/rng.h"
+#include "text/token_chunks.h"
+
+namespace lora::train {
+namespace {
+
+diffusion::PredictionType prediction_of(const models::ModelInfo& info) {
+    return info.v_prediction ? diffusion::PredictionType::kVPrediction
+                             : diffusion::PredictionType::kEpsilon;
+}
+
+Tensor to_tensor(const std::vector<std::vector<int32_t>>& windows) {
+    Tensor ids(DType::kI32, Shape{1, static_cast<int64_t>(windows.size()), text::kWindowTokens});
+    int32_t* dst = ids.data<int32_t>().data();
+    for (const std::vector<int32_t>& window : windows)
+        dst = std::copy(window.begin(), window.end(), dst);
+    return ids;
+}
+
+// a above b along the first axis.
+Tensor stack(const Tensor& a, const Tensor& b) {
+    std::vector<int64_t> sizes = a.shape().sizes();
+    sizes[0] += b.shape()[0];
+    Tensor both(a.dtype(), Shape(sizes));
+    std::memcpy(both.bytes().data(), a.bytes().data(), a.bytes().size());
+    std::memcpy(both.bytes().data() + a.bytes().size(), b.bytes().data(), b.bytes().size());
+    return both;
+}
+
+void check_finite(std::span<const float> values, const char* what) {
+    for (const float value : values) {
+        if (!std::isfinite(value)) {
+            throw Error(ErrorCode::kNumeric, fmt::format("{} is not finite", what))
+                .with_hint("try --mixed_precision no, or a smaller LoRA weight");
+        }
+    }
+}
+
+// The guided answer: negative + scale (positive - negative); one answer when there is only one.
+void guide(std::span<const float> answers, double cfg_scale, std::span<float> dst) {
+    if (answers.size() == dst.size()) {
+        std::copy(answers.begin(), answers.end(), dst.begin());
+        return;
+    }
+    const auto scale = static_cast<float>(cfg_scale);
+    for (size_t i = 0; i < dst.size(); ++i) {
+        const float negative = answers[i];
+        dst[i] = negative + scale * (answers[dst.size() + i] - negative);
+    }
+}
+
+}  // namespace
+
+io::Image to_image(const Tensor& planes, int64_t index) {
+    const Shape& shape = planes.shape();  // [N, 3, H, W]
+    io::Image image{shape[2], shape[3], {}};
+    const auto pixels = static_cast<size_t>(shape[2] * shape[3]);
+    const std::span<const float> values =
+        planes.data<float>().subspan(static_cast<size_t>(index) * 3 * pixels, 3 * pixels);
+    image.rgb.resize(3 * pixels);
+    for (size_t i = 0; i < pixels; ++i) {
+        for (size_t c = 0; c < 3; ++c) {
+            const float unit = std::clamp(values[c * pixels + i] * 0.5F + 0.5F, 0.0F, 1.0F);
+            image.rgb[3 * i + c] = static_cast<uint8_t>(std::lround(unit * 255.0F));
+        }
+    }
+    return image;
+}
+
+ImageSampler::ImageSampler(backend::Backend& backend,
+                           WeightStore& weights,
+                           models::ModelInfo info,
+                           ImageSamplerOptions options)
+    : backend_(&backend),
+      weights_(&weights),
+      info_(std::move(info)),
+      options_(std::move(options)) {}
+
+GraphRunner& ImageSampler::keep(const std::string& key, ir::Graph graph) {
+    GraphRunner::Options options;
+    options.plan.max_arena_bytes = options_.max_arena_bytes;
+    for (const ir::Value& value : graph.values()) {
+        if (value.kind == ir::ValueKind::kParam) {
+            options.bindings[value.name] = options_.parameters.at(value.name);
+        }
+    }
+    auto runner =
+        std::make_unique<GraphRunner>(*backend_, *weights_, std::move(graph), std::move(options));
+    return *(runners_[key] = std::move(runner));
+}
+
+GraphRunner& ImageSampler::text_runner(const Shape& ids) {
+    const std::string key = "text " + ids.to_string();
+    if (const auto it = runners_.find(key); it != runners_.end()) return *it->second;
+    ir::Graph graph;
+    ir::Builder b(graph);
+    const nn::NetContext net{&b, options_.dtype, &options_.lora};
+    const nn::ValueId input = b.input("ids", DType::kI32, Shape{ids[0] * ids[1], ids[2]});
+    const nn::ValueId states = models::build_clip_text(net, info_.text, input, options_.clip_skip);
+    const nn::ValueId context = models::stack_chunks(net, b.cast(states, DType::kF32), ids[1]);
+    graph.mark_output(context, "context");
+    return keep(key, std::move(graph));
+}
+
+GraphRunner& ImageSampler::unet_runner(const Shape& latents, const Shape& context) {
+    const std::string key = "unet " + latents.to_string() + context.to_string();
+    if (const auto it = runners_.find(key); it != runners_.end()) return *it->second;
+    ir::Graph graph;
+    ir::Builder b(graph);
+    const nn::NetContext net{&b, options_.dtype, &options_.lora};
+    const nn::ValueId prediction =
+        models::build_unet(net,
+                           info_.unet,
+                           {.latents = b.input("latents", DType::kF32, latents),
+                            .timesteps = b.input("timesteps", DType::kF32, Shape{latents[0]}),
+                            .context = b.input("context", DType::kF32, context)});
+    graph.mark_output(prediction, "prediction");
+    return keep(key, std::move(graph));
+}
+
+GraphRunner& ImageSampler::decoder_runner(const Shape& latents) {
+    const std::string key = "decoder " + latents.to_string();
+    if (const auto it = runners_.find(key); it != runners_.end()) return *it->second;
+    ir::Graph graph;
+    ir::Builder b(graph);
+    const nn::NetContext net{&b, options_.dtype};
+    graph.mark_output(
+        models::build_vae_decoder(net, info_.vae, b.input("latents", DType::kF32, latents)),
+        "image");
+    return keep(key, std::move(graph));
+}
+
+Tensor ImageSampler::encode(const Tensor& ids) {
+    GraphRunner& runner = text_runner(ids.shape());
+    runner.set("ids", ids.view());
+    runner.run();
+    return runner.get("context");
+}
+
+Tensor ImageSampler::batch_context(const Tensor& ids, const Tensor& negative_ids, bool guided) {
+    const Tensor positive = encode(ids);
+    return guided ? stack(encode(negative_ids), positive) : positive;
+}
+
+Tensor ImageSampler::denoise(const Tensor& noise,
+                             const Tensor& ids,
+                             const Tensor& negative_ids,
+                             const DenoiseSettings& settings) {
+    diffusion::Sampler sampler(settings.sampler, settings.num_steps, prediction_of(info_));
+    const bool guided = settings.cfg_scale != 1;
+    const Tensor context = batch_context(ids, negative_ids, guided);
+    GraphRunner& unet =
+        unet_runner(guided ? stack(noise, noise).shape() : noise.shape(), context.shape());
+    unet.set("context", context.view());
+
+    Tensor latents = Tensor::copy_of(noise.view());
+    const std::span<float> sample = latents.data<float>();
+    for (float& value : sample) value *= static_cast<float>(sampler.initial_scale());
+    std::vector<float> guided_answer(sample.size());
+    std::vector<float> fresh(sampler.needs_noise() ? sample.size() : 0);
+    for (int64_t step = 0; step < sampler.num_steps(); ++step) {
+        Tensor seen = Tensor::copy_of(latents.view());
+        const auto scale = static_cast<float>(sampler.input_scale(step));
+        for (float& value : seen.data<float>()) value *= scale;
+        if (guided) seen = stack(seen, seen);
+        const auto t = static_cast<float>(sampler.timesteps()[static_cast<size_t>(step)]);
+        const std::vector<float> timesteps(static_cast<size_t>(seen.shape()[0]), t);
+        unet.set("latents", seen.view());
+        unet.set("timesteps", Tensor::from_floats(Shape{seen.shape()[0]}, timesteps).view());
+        unet.run();
+        const Tensor answers = unet.get("prediction");
+        guide(answers.data<float>(), settings.cfg_scale, guided_answer);
+        if (sampler.needs_noise()) settings.step_noise(step, fresh);
+        sampler.step(step, guided_answer, fresh, sample);
+        if (settings.on_step) settings.on_step(step + 1);
+    }
+    check_finite(sample, "the sampled latent");
+    return latents;
+}
+
+Tensor ImageSampler::decode(const Tensor& latents) {
+    GraphRunner& runner = decoder_runner(latents.shape());
+    runner.set("latents", latents.view());
+    runner.run();
+    return runner.get("image");
+}
+
+ImageSampler::Chunks ImageSampler::tokenize(const ImageRequest& request) const {
+    const std::vector<int32_t> positive = tokenizer_.encode(request.prompt);
+    const std::vector<int32_t> negative = tokenizer_.encode(request.negative_prompt);
+    const int64_t longest = static_cast<int64_t>(std::max(positive.size(), negative.size()));
+    const int64_t num_chunks =
+        std::max<int64_t>(1, (longest + text::kWindowText - 1) / text::kWindowText);
+    constexpr auto kFamily = text::TextEncoderFamily::kSD1;
+    return {to_tensor(text::sampling_chunks(positive, kFamily, num_chunks)),
+            to_tensor(text::sampling_chunks(negative, kFamily, num_chunks))};
+}
+
+io::Image ImageSampler::sample(const ImageRequest& request) {
+    const int64_t step_px = info_.vae.px_per_latent();
+    if (request.width_px < step_px || request.height_px < step_px ||
+        request.width_px % step_px != 0 || request.height_px % step_px != 0) {
+        throw Error(ErrorCode::kConfig,
+                    fmt::format("picture size {}x{}: both sides must be multiples of {}",
+                                request.width_px,
+                                request.height_px,
+                                step_px));
+    }
+    const Chunks chunks = tokenize(request);
+    Tensor noise(
+        DType::kF32,
+        Shape{
+            1, info_.vae.latent_channels, request.height_px / step_px, request.width_px / step_px});
+    Rng(request.seed, RngStream::kSampler).fill_normal(noise.data<float>());
+    DenoiseSettings settings;
+    settings.sampler = request.sampler;
+    settings.num_steps = request.num_steps;
+    settings.cfg_scale = request.cfg_scale;
+    settings.on_step = request.on_step;
+    settings.step_noise = [&request](int64_t step, std::span<float> dst) {
+        Rng(request.seed, RngStream::kSampler, static_cast<uint64_t>(step) + 1).fill_normal(dst);
+    };
+    const Tensor planes = decode(denoise(noise, chunks.positive, chunks.negative, settings));
+    check_finite(planes.data<float>(), "the decoded picture");
+    return to_image(planes, 0);
+}
+
+}  // namespace lora::train
