@@ -21,14 +21,16 @@ std::string module_of(const std::string& key) {
     return known ? key.substr(0, key.find('.')) : std::string();
 }
 
-LoraModule read_module(const io::SafetensorsFile& file, const LoraTarget& target) {
-    const std::optional<TensorView> down = file.find(target.down_key());
-    const std::optional<TensorView> up = file.find(target.up_key());
+LoraModule read_module(const io::SafetensorsFile& file,
+                       const std::string& prefix,
+                       const LoraTarget& target) {
+    const std::optional<TensorView> down = file.find(prefix + target.down_key());
+    const std::optional<TensorView> up = file.find(prefix + target.up_key());
     if (!down || !up) {
         throw bad_lora(file, fmt::format("module {} lacks lora_down or lora_up", target.lora_name))
             .with_hint("LoHa, LoKr and other kinds are not read here");
     }
-    if (file.find(target.lora_name + ".lora_mid.weight")) {
+    if (file.find(prefix + target.lora_name + ".lora_mid.weight")) {
         throw bad_lora(file, fmt::format("module {} is in Tucker form", target.lora_name));
     }
     LoraModule module{target, down->shape.num_axes() >= 2 ? down->shape[0] : 0, 0};
@@ -45,7 +47,7 @@ LoraModule read_module(const io::SafetensorsFile& file, const LoraTarget& target
             .with_hint("the LoRA belongs to another family of models");
     }
     module.alpha = static_cast<double>(module.rank);
-    if (const std::optional<TensorView> alpha = file.find(target.alpha_key())) {
+    if (const std::optional<TensorView> alpha = file.find(prefix + target.alpha_key())) {
         if (alpha->shape.num_elements() != 1) {
             throw bad_lora(file, fmt::format("{} is no single number", target.alpha_key()));
         }
@@ -59,10 +61,13 @@ LoraModule read_module(const io::SafetensorsFile& file, const LoraTarget& target
 
 }  // namespace
 
-LoraFileContent read_lora_file(const io::SafetensorsFile& file, const ModelInfo& info) {
+LoraFileContent read_lora_file(const io::SafetensorsFile& file,
+                               const ModelInfo& info,
+                               const std::string& prefix) {
     std::set<std::string> names;
     for (const io::TensorInfo& tensor : file.tensors()) {
-        const std::string name = module_of(tensor.name);
+        if (!tensor.name.starts_with(prefix)) continue;
+        const std::string name = module_of(tensor.name.substr(prefix.size()));
         if (!name.empty()) names.insert(name);
     }
     if (names.empty()) {
@@ -71,7 +76,7 @@ LoraFileContent read_lora_file(const io::SafetensorsFile& file, const ModelInfo&
     LoraFileContent content;
     for (const LoraTarget& target : list_lora_targets(info, {.conv = true})) {
         if (names.erase(target.lora_name) == 0) continue;
-        content.modules.push_back(read_module(file, target));
+        content.modules.push_back(read_module(file, prefix, target));
     }
     content.unknown.assign(names.begin(), names.end());
     return content;

@@ -22,10 +22,12 @@ struct LoraFileContent {
     std::vector<std::string> unknown;  // modules that this model does not have
 };
 
+// Reads the tensors whose names start with `prefix` and drops it.
 // Errors   kFormat naming the tensor that is missing, has a wrong shape, or belongs to a kind of
 //          network that is not read here.
 [[nodiscard]] LoraFileContent read_lora_file(const io::SafetensorsFile& file,
-                                             const ModelInfo& info);
+                                             const ModelInfo& info,
+                                             const std::string& prefix = {});
 
 // Frozen branches with scale multiplier * alpha / rank. The weight values are named
 // prefix + key ("lora0/lora_unet_...lora_down.weight"), so several files can be attached.
