@@ -1,0 +1,197 @@
+#include "config/load.h"
+
+#include <filesystem>
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace lora::config {
+namespace {
+
+using Args = std::vector<std::string>;
+
+Loaded load_train(const Args& args) { return load(Command::kTrain, args); }
+
+// A config file that goes away with the test.
+class TempFile {
+public:
+    explicit TempFile(std::string_view text)
+        : path_(from_path(
+              std::filesystem::temp_directory_path() /
+              ("lora_load_test_" +
+               std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()) +
+               ".toml"))) {
+        write_file_atomically(path_, text);
+    }
+    ~TempFile() { remove_file_if_exists(path_); }
+    TempFile(const TempFile&) = delete;
+    TempFile& operator=(const TempFile&) = delete;
+    [[nodiscard]] const std::string& path() const { return path_; }
+
+private:
+    std::string path_;
+};
+
+TEST(Load, TheGuidesPresetIsTheDefault) {
+    const Settings s = load_train({}).settings;
+    EXPECT_EQ(s.integer("network_dim"), 32);
+    EXPECT_EQ(s.number("network_alpha"), 16);
+    EXPECT_EQ(s.integer("clip_skip"), 2);
+    EXPECT_EQ(s.integer("max_token_length"), 225);
+    EXPECT_EQ(s.integer("max_train_epochs"), 12);
+    EXPECT_EQ(s.integer("save_every_n_epochs"), 2);
+    EXPECT_EQ(s.integer("train_batch_size"), 2);
+    EXPECT_EQ(s.text("lr_scheduler"), "cosine_with_restarts");
+    EXPECT_EQ(s.text("save_precision"), "fp16");
+    EXPECT_EQ(s.text("caption_extension"), ".txt");
+    EXPECT_EQ(s.integer("seed"), 1337);
+    EXPECT_TRUE(s.flag("shuffle_caption"));
+    EXPECT_TRUE(s.flag("enable_bucket"));
+    EXPECT_EQ(s.integer("min_bucket_reso"), 256);
+    EXPECT_EQ(s.integer("max_bucket_reso"), 1024);
+    EXPECT_DOUBLE_EQ(s.number("learning_rate"), 2e-4);
+    EXPECT_DOUBLE_EQ(s.number("unet_lr"), 2e-4);
+    EXPECT_DOUBLE_EQ(s.number("text_encoder_lr"), 2e-5);
+}
+
+TEST(Load, RatesFollowTheBatchAndTheGivenRate) {
+    EXPECT_DOUBLE_EQ(load_train({"--train_batch_size=4"}).settings.number("unet_lr"), 4e-4);
+    EXPECT_DOUBLE_EQ(
+        load_train({"--train_batch_size=4", "--lr_scaling=sqrt"}).settings.number("unet_lr"), 2e-4);
+    const Settings s = load_train({"--learning_rate", "5E-05"}).settings;
+    EXPECT_DOUBLE_EQ(s.number("unet_lr"), 5e-5);
+    EXPECT_DOUBLE_EQ(s.number("text_encoder_lr"), 5e-6);
+}
+
+TEST(Load, SdScriptsPresetHasItsDefaults) {
+    const Settings s = load_train({"--preset", "sd-scripts"}).settings;
+    EXPECT_DOUBLE_EQ(s.number("learning_rate"), 2e-6);
+    EXPECT_FALSE(s.has("unet_lr"));
+    EXPECT_FALSE(s.has("clip_skip"));
+    EXPECT_FALSE(s.has("max_train_epochs"));
+    EXPECT_FALSE(s.has("seed"));
+    EXPECT_EQ(s.integer("max_train_steps"), 1600);
+    EXPECT_EQ(s.integer("network_dim"), 4);
+    EXPECT_EQ(s.number("network_alpha"), 1);
+    EXPECT_EQ(s.text("caption_extension"), ".caption");
+    EXPECT_EQ(s.text("lr_scheduler"), "constant");
+    EXPECT_FALSE(s.flag("shuffle_caption"));
+    EXPECT_FALSE(s.flag("enable_bucket"));
+}
+
+TEST(Load, CommandLineBeatsFileBeatsPreset) {
+    const TempFile file("network_dim = 8\n[train]\nnetwork_alpha = 4.0\nseed = 7\n");
+    const Settings s = load_train({"--config_file", file.path(), "--seed=9"}).settings;
+    EXPECT_EQ(s.integer("network_dim"), 8);
+    EXPECT_EQ(s.number("network_alpha"), 4);
+    EXPECT_EQ(s.integer("seed"), 9);
+    EXPECT_EQ(s.origin("network_dim"), Origin::kFile);
+    EXPECT_EQ(s.origin("seed"), Origin::kCommandLine);
+    EXPECT_EQ(s.origin("clip_skip"), Origin::kPreset);
+    EXPECT_EQ(s.place("network_alpha"), file.path() + ":3");
+}
+
+TEST(Load, TheExtensionOfTheConfigFileMayBeLeftOut) {
+    const TempFile file("network_dim = 8\n");
+    const std::string bare = without_extension(file.path());
+    EXPECT_EQ(load_train({"--config_file", bare}).settings.integer("network_dim"), 8);
+}
+
+TEST(Load, GivenStepsTakeThePlaceOfThePresetsEpochs) {
+    const Settings s = load_train({"--max_train_steps", "20"}).settings;
+    EXPECT_FALSE(s.has("max_train_epochs"));
+    EXPECT_TRUE(load_train({"--max_train_steps", "20", "--max_train_epochs", "3"})
+                    .settings.has("max_train_epochs"));
+}
+
+TEST(Load, FlagsCanBeSwitchedOff) {
+    EXPECT_FALSE(load_train({"--no-shuffle_caption"}).settings.flag("shuffle_caption"));
+    EXPECT_FALSE(load_train({"--shuffle_caption=false"}).settings.flag("shuffle_caption"));
+    EXPECT_TRUE(load_train({"--no_metadata"}).settings.flag("no_metadata"));
+}
+
+TEST(Load, ListsTakeWordsUpToTheNextOption) {
+    const Loaded loaded =
+        load_train({"--optimizer_args", "betas=0.9,0.99", "eps=1e-7", "--seed", "3"});
+    EXPECT_EQ(loaded.settings.list("optimizer_args"), (Args{"betas=0.9,0.99", "eps=1e-7"}));
+    EXPECT_EQ(loaded.settings.integer("seed"), 3);
+}
+
+TEST(Load, EveryMistakeIsReportedAtOnce) {
+    const Loaded loaded = load_train(
+        {"--network_dmi", "8", "--seed", "x", "--lr_scheduler=cosinus", "--clip_skip", "99"});
+    ASSERT_EQ(loaded.findings.size(), 4u);
+    EXPECT_EQ(loaded.findings[0].hint, "did you mean network_dim?");
+    EXPECT_NE(loaded.findings[1].text.find("not a whole number"), std::string::npos);
+    EXPECT_NE(loaded.findings[2].hint.find("cosine"), std::string::npos);
+    EXPECT_NE(loaded.findings[3].text.find("out of range"), std::string::npos);
+}
+
+TEST(Load, ImplementationChoicesAreTakenAndMissingFeaturesRefusedByName) {
+    const Args harmless = {"--xformers",
+                           "--lowram",
+                           "--persistent_data_loader_workers",
+                           "--max_data_loader_n_workers=2",
+                           "--mem_eff_attn"};
+    EXPECT_TRUE(load_train(harmless).findings.empty());
+    const Loaded loaded = load_train({"--weighted_captions", "--optimizer_type", "Lion"});
+    ASSERT_EQ(loaded.findings.size(), 2u);
+    EXPECT_NE(loaded.findings[0].text.find("weighted_captions"), std::string::npos);
+}
+
+TEST(Load, BrokenTomlNamesTheLine) {
+    const TempFile file("network_dim = 8\nseed = = 3\n");
+    try {
+        (void)load_train({"--config_file", file.path()});
+        FAIL() << "accepted";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.code(), ErrorCode::kFormat);
+        EXPECT_NE(error.message().find(":2:"), std::string::npos) << error.message();
+    }
+}
+
+TEST(Load, AMissingConfigFileIsAnIoError) {
+    try {
+        (void)load_train({"--config_file", "there-is-no-such-file"});
+        FAIL() << "accepted";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.code(), ErrorCode::kIo);
+    }
+}
+
+TEST(Load, WrittenSettingsReadBackTheSame) {
+    const Settings first = load_train({"--output_name",
+                                       "it's \"貓\" \\",
+                                       "--optimizer_args",
+                                       "eps=1e-7",
+                                       "--learning_rate",
+                                       "3e-4",
+                                       "--train_data_dir",
+                                       "D:\\圖 片\\cat"})
+                               .settings;
+    const TempFile file(to_toml(first));
+    const Loaded second = load_train({"--config_file", file.path()});
+    EXPECT_TRUE(second.findings.empty());
+    for (const auto& [name, setting] : first.all()) {
+        if (name == "lang" || name == "json" || name == "help" || name == "dry_run") continue;
+        EXPECT_EQ(second.settings.list(name), setting.words) << name;
+    }
+}
+
+TEST(Load, BackslashesInPathsBecomeSlashes) {
+    const Settings s = load_train({"--pretrained_model", ".\\sd-models\\x.safetensors"}).settings;
+    EXPECT_EQ(s.text("pretrained_model_name_or_path"), "./sd-models/x.safetensors");
+}
+
+TEST(Load, BytesAreReadWithUnits) {
+    EXPECT_EQ(parse_bytes("3G"), uint64_t{3} << 30);
+    EXPECT_EQ(parse_bytes("800MiB"), uint64_t{800} << 20);
+    EXPECT_EQ(parse_bytes("4096"), 4096u);
+    EXPECT_FALSE(parse_bytes("many"));
+    EXPECT_FALSE(parse_bytes("3X"));
+}
+
+}  // namespace
+}  // namespace lora::config

@@ -1,0 +1,110 @@
+// Rows: model, pictures, captions, buckets, latents.
+#include <array>
+
+#include "config/internal/rows.h"
+
+namespace lora::config {
+namespace {
+
+using enum OptionType;
+
+// clang-format off
+constexpr OptionRow kModel[] = {
+    {.name = "pretrained_model_name_or_path", .type = kPath, .aliases = "pretrained_model model",
+     .help = {"the base model: a Stable Diffusion 1.x .safetensors file", "底模:Stable Diffusion 1.x 的 .safetensors 檔案"}},
+    {.name = "vae", .type = kPath,
+     .help = {"another VAE to encode the pictures with", "改用另一個 VAE 來編碼圖片"}},
+    {.name = "v_parameterization", .type = kFlag, .guide = "false", .sd_scripts = "false",
+     .help = {"train towards v instead of noise (for v-prediction base models)", "以 v 為訓練目標(底模為 v-prediction 時使用)"}},
+    {.name = "clip_skip", .type = kInt, .guide = "2", .min = 1, .max = 12,
+     .help = {"which text encoder layer to read, counted from the last; 2 for anime models", "取文字編碼器倒數第幾層;動漫模型用 2"}},
+    {.name = "max_token_length", .type = kInt, .guide = "225", .sd_scripts = "75", .choices = "75|150|225",
+     .help = {"longest caption in tokens", "標籤的最大 token 數"}},
+};
+
+constexpr OptionRow kData[] = {
+    {.name = "train_data_dir", .type = kPath,
+     .help = {"parent of the concept folders, each named REPEATS_NAME", "訓練資料夾:概念資料夾(名稱為「次數_名稱」)的上一層"}},
+    {.name = "reg_data_dir", .type = kPath,
+     .help = {"parent of the regularisation folders; empty: none", "正則化圖片資料夾的上一層;留空表示不使用"}},
+    {.name = "prior_loss_weight", .type = kFloat, .guide = "1.0", .sd_scripts = "1.0", .min = 0,
+     .help = {"weight of the regularisation pictures in the loss", "正則化圖片在 loss 中的權重"}},
+    {.name = "resolution", .guide = "512,512",
+     .help = {"size in pixels, \"512\" or \"width,height\"; multiples of 64", "訓練解析度,「512」或「寬,高」,須為 64 的倍數"}},
+    {.name = "train_batch_size", .type = kInt, .guide = "2", .sd_scripts = "1", .aliases = "batch_size", .min = 1,
+     .help = {"pictures in one step; 2 or 4 advised, 1 when memory is short", "每一步的圖片數;建議 2 或 4,記憶體不足用 1"}},
+    {.name = "flip_aug", .type = kFlag, .guide = "false", .sd_scripts = "false",
+     .help = {"also train mirrored pictures", "加入左右翻轉的圖片"}},
+    {.name = "exif_rotation", .type = kFlag, .guide = "true", .sd_scripts = "false",
+     .help = {"turn photos as their EXIF orientation says (kohya does not)", "依 EXIF 方向轉正照片(kohya 不會)"}},
+    {.name = "alpha_background", .guide = "white", .sd_scripts = "drop", .choices = "white|drop",
+     .help = {"transparent pixels: put on white, or drop the alpha channel as kohya does", "透明像素:疊在白底上(white),或如 kohya 直接丟棄透明度(drop)"}},
+};
+
+constexpr OptionRow kCaptions[] = {
+    {.name = "caption_extension", .guide = ".txt", .sd_scripts = ".caption", .aliases = "caption_extention",
+     .help = {"extension of the caption files beside the pictures", "標籤檔的副檔名"}},
+    {.name = "shuffle_caption", .type = kFlag, .guide = "true", .sd_scripts = "false",
+     .help = {"shuffle the comma-separated tags each time", "每次隨機打亂以逗號分隔的標籤"}},
+    {.name = "keep_tokens", .type = kInt, .guide = "0", .sd_scripts = "0", .min = 0,
+     .help = {"the first N tags keep their place when shuffling", "打亂時前 N 個標籤保持不動"}},
+    {.name = "keep_tokens_separator",
+     .help = {"tags before this mark keep their place", "此記號之前的標籤保持不動"}},
+    {.name = "caption_separator", .guide = ",", .sd_scripts = ",",
+     .help = {"what separates tags", "標籤的分隔字元"}},
+    {.name = "secondary_separator",
+     .help = {"joins tags that stay together; becomes caption_separator at the end", "把不可拆開的標籤連在一起,最後換成一般分隔字元"}},
+    {.name = "enable_wildcard", .type = kFlag, .guide = "false", .sd_scripts = "false",
+     .help = {"{a|b} in captions picks one; of several lines one is picked", "標籤中 {a|b} 隨機取一;多行時隨機取一行"}},
+    {.name = "caption_prefix", .help = {"text put before every caption", "加在每個標籤最前面的文字"}},
+    {.name = "caption_suffix", .help = {"text put after every caption", "加在每個標籤最後面的文字"}},
+    {.name = "caption_dropout_rate", .type = kFloat, .guide = "0", .sd_scripts = "0", .min = 0, .max = 1,
+     .help = {"chance of training a picture without its caption", "丟棄整個標籤的機率"}},
+    {.name = "caption_dropout_every_n_epochs", .type = kInt, .guide = "0", .sd_scripts = "0", .min = 0,
+     .help = {"every N epochs all captions are dropped; 0: never", "每 N 個 epoch 全部不用標籤;0 表示不用"}},
+    {.name = "caption_tag_dropout_rate", .type = kFloat, .guide = "0", .sd_scripts = "0", .min = 0, .max = 1,
+     .help = {"chance of each tag to be left out", "丟棄個別標籤的機率"}},
+    {.name = "token_warmup_min", .type = kInt, .guide = "1", .sd_scripts = "1", .min = 0,
+     .help = {"tags used at the first step of the tag warm-up", "標籤預熱開始時使用的標籤數"}},
+    {.name = "token_warmup_step", .type = kFloat, .guide = "0", .sd_scripts = "0", .min = 0,
+     .help = {"steps (below 1: share of the run) until all tags are used; 0: off", "標籤預熱的步數(小於 1 為比例);0 表示關閉"}},
+};
+
+constexpr OptionRow kBuckets[] = {
+    {.name = "enable_bucket", .type = kFlag, .guide = "true", .sd_scripts = "false",
+     .help = {"sort pictures into buckets of similar shape", "依長寬比分桶"}},
+    {.name = "min_bucket_reso", .type = kInt, .guide = "256", .sd_scripts = "256", .min = 64,
+     .help = {"shortest side of a bucket in pixels", "桶的最小邊長(像素)"}},
+    {.name = "max_bucket_reso", .type = kInt, .guide = "1024", .sd_scripts = "1024", .min = 64,
+     .help = {"longest side of a bucket in pixels", "桶的最大邊長(像素)"}},
+    {.name = "bucket_reso_steps", .type = kInt, .guide = "64", .sd_scripts = "64", .min = 8,
+     .help = {"bucket sides are multiples of this", "桶邊長的級距"}},
+    {.name = "bucket_no_upscale", .type = kFlag, .guide = "false", .sd_scripts = "false",
+     .help = {"never enlarge a picture", "不放大圖片"}},
+};
+
+constexpr OptionRow kLatents[] = {
+    {.name = "cache_latents", .type = kFlag, .guide = "true", .sd_scripts = "false",
+     .help = {"encode every picture once and keep the latents", "圖片只編碼一次並保留 latent"}},
+    {.name = "cache_latents_to_disk", .type = kFlag, .guide = "false", .sd_scripts = "false",
+     .help = {"keep the latents on disk for the next run", "把 latent 存到硬碟,下次可重用"}},
+    {.name = "vae_batch_size", .type = kInt, .guide = "1", .sd_scripts = "1", .min = 1,
+     .help = {"pictures encoded together", "一次編碼的圖片數"}},
+    {.name = "max_data_loader_n_workers", .type = kInt, .guide = "8", .sd_scripts = "8", .aliases = "data_loader_threads", .min = 0,
+     .help = {"threads that load and prepare pictures", "載入圖片的執行緒數"}},
+};
+
+constexpr OptionSection kSections[] = {
+    {{"Base model", "底模"}, bit(Command::kTrain), kModel},
+    {{"Pictures", "圖片"}, bit(Command::kTrain), kData},
+    {{"Captions", "標籤"}, bit(Command::kTrain), kCaptions},
+    {{"Buckets", "分桶"}, bit(Command::kTrain), kBuckets},
+    {{"Latents and loading", "Latent 與載入"}, bit(Command::kTrain), kLatents},
+};
+// clang-format on
+
+}  // namespace
+
+std::span<const OptionSection> data_sections() { return kSections; }
+
+}  // namespace lora::config

@@ -1,0 +1,94 @@
+// Rows: network, length of the run, optimizer and schedule, noise and loss.
+#include "config/internal/rows.h"
+
+namespace lora::config {
+namespace {
+
+using enum OptionType;
+
+// clang-format off
+constexpr OptionRow kNetwork[] = {
+    {.name = "network_module", .guide = "networks.lora", .sd_scripts = "networks.lora", .choices = "networks.lora",
+     .help = {"kind of network; LoRA in this version", "網路種類;此版本為 LoRA"}},
+    {.name = "network_dim", .type = kInt, .guide = "32", .sd_scripts = "4", .aliases = "rank", .min = 1, .max = 1024,
+     .help = {"rank of the LoRA; 4 to 128, bigger is not better", "LoRA 的 rank;4 到 128,並非越大越好"}},
+    {.name = "network_alpha", .type = kFloat, .guide = "16", .sd_scripts = "1", .min = 0,
+     .help = {"strength is alpha / dim; half of dim is usual; 0: same as dim", "強度為 alpha / dim;常用 dim 的一半;0 表示與 dim 相同"}},
+    {.name = "network_weights", .type = kPath,
+     .help = {"a LoRA file to go on from", "從既有的 LoRA 繼續訓練"}},
+    {.name = "dim_from_weights", .type = kFlag, .guide = "false", .sd_scripts = "false",
+     .help = {"take dim and alpha of each module from network_weights", "各模組的 dim 與 alpha 取自 network_weights"}},
+    {.name = "network_train_unet_only", .type = kFlag, .guide = "false", .sd_scripts = "false", .aliases = "train_unet_only",
+     .help = {"train the UNet alone: less memory, some quality lost", "只訓練 U-Net:省記憶體,品質略降"}},
+    {.name = "network_train_text_encoder_only", .type = kFlag, .guide = "false", .sd_scripts = "false", .aliases = "train_text_encoder_only",
+     .help = {"train the text encoder alone", "只訓練文字編碼器"}},
+    {.name = "training_comment",
+     .help = {"a note kept in the metadata of the file", "寫入檔案 metadata 的備註"}},
+};
+
+constexpr OptionRow kLength[] = {
+    {.name = "max_train_epochs", .type = kInt, .guide = "12", .aliases = "max_train_epoches", .min = 1,
+     .help = {"passes over all pictures; wins over max_train_steps", "訓練的 epoch 數;優先於 max_train_steps"}},
+    {.name = "max_train_steps", .type = kInt, .sd_scripts = "1600", .min = 1,
+     .help = {"optimizer steps, when no epochs are given", "訓練步數(未指定 epoch 時)"}},
+    {.name = "gradient_accumulation_steps", .type = kInt, .guide = "1", .sd_scripts = "1", .min = 1,
+     .help = {"batches gathered into one optimizer step", "累積幾個 batch 才更新一次"}},
+    {.name = "seed", .type = kInt, .guide = "1337", .aliases = "s_seed", .min = 0,
+     .help = {"start of all random numbers", "亂數種子"}},
+    {.name = "random_seed", .type = kFlag, .guide = "false", .sd_scripts = "false",
+     .help = {"draw a seed and log it", "隨機選一個種子並記錄下來"}},
+};
+
+constexpr OptionRow kOptimizer[] = {
+    {.name = "optimizer_type", .guide = "AdamW", .sd_scripts = "AdamW", .aliases = "optimizer", .choices = "AdamW",
+     .help = {"optimizer; AdamW in this version", "優化器;此版本為 AdamW"}},
+    {.name = "optimizer_args", .type = kList,
+     .help = {"further settings of the optimizer: betas=0.9,0.999 eps=1e-8 weight_decay=0.01", "優化器的其他參數:betas=0.9,0.999 eps=1e-8 weight_decay=0.01"}},
+    {.name = "learning_rate", .type = kFloat, .sd_scripts = "2e-6", .aliases = "lr", .min = 0,
+     .help = {"learning rate; the guide's preset takes 1e-4 times the batch size", "學習率;預設為 1e-4 乘以 batch size"}},
+    {.name = "unet_lr", .type = kFloat, .min = 0,
+     .help = {"learning rate of the UNet; absent: learning_rate", "U-Net 的學習率;未指定則同 learning_rate"}},
+    {.name = "text_encoder_lr", .type = kFloat, .min = 0,
+     .help = {"learning rate of the text encoder; the guide's preset takes a tenth of learning_rate", "文字編碼器的學習率;預設為 learning_rate 的十分之一"}},
+    {.name = "lr_scaling", .guide = "linear", .sd_scripts = "none", .choices = "linear|sqrt|none",
+     .help = {"how the default learning rate grows with the batch: linear, square root, not at all", "預設學習率隨 batch 放大的方式:linear 線性、sqrt 平方根、none 不放大"}},
+    {.name = "lr_scheduler", .guide = "cosine_with_restarts", .sd_scripts = "constant", .choices = "constant|constant_with_warmup|linear|cosine|cosine_with_restarts|polynomial",
+     .help = {"course of the learning rate", "學習率的變化方式"}},
+    {.name = "lr_warmup_steps", .type = kFloat, .guide = "0", .sd_scripts = "0", .min = 0,
+     .help = {"steps of rising learning rate (below 1: share of the run); 0 with constant", "學習率預熱步數(小於 1 為比例);constant 時須為 0"}},
+    {.name = "lr_scheduler_num_cycles", .type = kInt, .guide = "1", .sd_scripts = "1", .aliases = "lr_restart_cycles", .min = 1,
+     .help = {"restarts of cosine_with_restarts", "cosine_with_restarts 的重啟次數"}},
+    {.name = "lr_scheduler_power", .type = kFloat, .guide = "1", .sd_scripts = "1", .min = 0,
+     .help = {"power of polynomial", "polynomial 的次方"}},
+    {.name = "max_grad_norm", .type = kFloat, .guide = "1.0", .sd_scripts = "1.0", .min = 0,
+     .help = {"gradients longer than this are shortened; 0: off", "梯度裁剪的上限;0 表示關閉"}},
+};
+
+constexpr OptionRow kLoss[] = {
+    {.name = "noise_offset", .type = kFloat, .guide = "0", .sd_scripts = "0", .min = 0,
+     .help = {"shifts the noise of each channel (0.1 suggested for dark and bright pictures); 0: off", "噪聲偏移(建議 0.1,可學到更暗更亮的畫面);0 表示關閉"}},
+    {.name = "multires_noise_iterations", .type = kInt, .guide = "0", .sd_scripts = "0", .min = 0, .max = 16,
+     .help = {"adds noise of several sizes (6 to 10 suggested); 0: off", "加入多種尺度的噪聲(建議 6 到 10);0 表示關閉"}},
+    {.name = "multires_noise_discount", .type = kFloat, .guide = "0.3", .sd_scripts = "0.3", .min = 0, .max = 1,
+     .help = {"how much each coarser noise counts", "較粗尺度噪聲的折扣"}},
+    {.name = "min_timestep", .type = kInt, .guide = "0", .sd_scripts = "0", .min = 0, .max = 999,
+     .help = {"lowest timestep that is trained", "訓練的最小 timestep"}},
+    {.name = "max_timestep", .type = kInt, .guide = "1000", .sd_scripts = "1000", .min = 1, .max = 1000,
+     .help = {"timesteps stay below this", "timestep 小於此值"}},
+    {.name = "min_snr_gamma", .type = kFloat, .guide = "0", .sd_scripts = "0", .min = 0,
+     .help = {"evens out the weight of easy and hard noise levels (5 suggested); 0: off", "平衡不同噪聲強度的權重(建議 5);0 表示關閉"}},
+};
+
+constexpr OptionSection kSections[] = {
+    {{"Network", "網路"}, bit(Command::kTrain), kNetwork},
+    {{"Length of the run", "訓練長度"}, bit(Command::kTrain), kLength},
+    {{"Optimizer and learning rate", "優化器與學習率"}, bit(Command::kTrain), kOptimizer},
+    {{"Noise and loss", "噪聲與 loss"}, bit(Command::kTrain), kLoss},
+};
+// clang-format on
+
+}  // namespace
+
+std::span<const OptionSection> training_sections() { return kSections; }
+
+}  // namespace lora::config

@@ -1,0 +1,169 @@
+// Settings to train::TrainOptions: names are the same, so this is a list of assignments.
+#include <algorithm>
+
+#include "config/validate.h"
+
+namespace lora::config {
+namespace {
+
+std::vector<std::pair<std::string, std::string>> pairs(const std::vector<std::string>& words) {
+    std::vector<std::pair<std::string, std::string>> out;
+    for (const std::string& word : words) {
+        const size_t equals = word.find('=');
+        if (equals == std::string::npos) continue;
+        out.emplace_back(word.substr(0, equals), word.substr(equals + 1));
+    }
+    return out;
+}
+
+std::optional<double> optional_number(const Settings& s, std::string_view name) {
+    if (!s.has(name)) return std::nullopt;
+    return s.number(name);
+}
+
+void fill_data(const Settings& s, train::TrainOptions& out) {
+    auto& dataset = out.dataset;
+    dataset.train_data_dir = s.text("train_data_dir");
+    dataset.reg_data_dir = s.text("reg_data_dir");
+    dataset.caption_extension = s.text("caption_extension");
+    dataset.enable_wildcard = s.flag("enable_wildcard");
+    dataset.apply_exif = s.flag("exif_rotation");
+    dataset.prior_loss_weight = s.number("prior_loss_weight");
+
+    auto& bucket = out.bucket;
+    bucket.resolution = parse_resolution(s.text("resolution")).value_or(data::ImageSize{512, 512});
+    bucket.enable_bucket = s.flag("enable_bucket");
+    bucket.min_bucket_reso_px = s.integer("min_bucket_reso");
+    bucket.max_bucket_reso_px = s.integer("max_bucket_reso");
+    bucket.bucket_reso_steps_px = s.integer("bucket_reso_steps");
+    bucket.no_upscale = s.flag("bucket_no_upscale");
+
+    auto& caption = out.caption;
+    caption.shuffle_caption = s.flag("shuffle_caption");
+    caption.keep_tokens = s.integer("keep_tokens");
+    caption.keep_tokens_separator = s.text("keep_tokens_separator");
+    caption.caption_separator = s.has("caption_separator") ? s.text("caption_separator") : ",";
+    caption.secondary_separator = s.text("secondary_separator");
+    caption.caption_dropout_rate = s.number("caption_dropout_rate");
+    caption.caption_dropout_every_n_epochs = s.integer("caption_dropout_every_n_epochs");
+    caption.caption_tag_dropout_rate = s.number("caption_tag_dropout_rate");
+    caption.token_warmup_min = s.integer("token_warmup_min");
+    caption.token_warmup_step = s.number("token_warmup_step");
+    caption.enable_wildcard = s.flag("enable_wildcard");
+    caption.caption_prefix = s.text("caption_prefix");
+    caption.caption_suffix = s.text("caption_suffix");
+
+    auto& latents = out.latents;
+    latents.train_batch_size = s.integer("train_batch_size");
+    latents.flip_aug = s.flag("flip_aug");
+    latents.cache_latents = s.flag("cache_latents") || s.flag("cache_latents_to_disk");
+    latents.cache_latents_to_disk = s.flag("cache_latents_to_disk");
+    latents.vae_batch_size = s.integer("vae_batch_size");
+    latents.apply_exif = s.flag("exif_rotation");
+    latents.alpha_on_white = s.text("alpha_background") == "white";
+    latents.max_data_loader_n_workers = s.integer("max_data_loader_n_workers");
+}
+
+void fill_network(const Settings& s, train::TrainOptions& out) {
+    auto& model = out.model;
+    model.pretrained_model_name_or_path = s.text("pretrained_model_name_or_path");
+    model.vae = s.text("vae");
+    model.v_parameterization = s.flag("v_parameterization");
+    model.clip_skip = s.integer("clip_skip");
+    model.max_token_length = s.integer("max_token_length");
+
+    auto& network = out.network;
+    network.network_module = s.text("network_module");
+    network.network_dim = s.integer("network_dim");
+    network.network_alpha = s.number("network_alpha");
+    const bool guide = s.text("preset") != "sd-scripts";
+    network.network_dim_given = guide || s.given("network_dim");
+    network.network_alpha_given = guide || s.given("network_alpha");
+    network.network_weights = s.text("network_weights");
+    network.dim_from_weights = s.flag("dim_from_weights");
+    network.network_train_unet_only = s.flag("network_train_unet_only");
+    network.network_train_text_encoder_only = s.flag("network_train_text_encoder_only");
+}
+
+void fill_optimizer(const Settings& s, train::TrainOptions& out) {
+    auto& optimizer = out.optimizer;
+    optimizer.optimizer_type = s.text("optimizer_type");
+    optimizer.optimizer_args = pairs(s.list("optimizer_args"));
+    optimizer.learning_rate = s.number("learning_rate");
+    optimizer.unet_lr = optional_number(s, "unet_lr");
+    optimizer.text_encoder_lr = optional_number(s, "text_encoder_lr");
+    optimizer.max_grad_norm = s.number("max_grad_norm");
+    optimizer.lr_scheduler = s.text("lr_scheduler");
+    optimizer.lr_warmup_steps = s.number("lr_warmup_steps");
+    optimizer.lr_scheduler_num_cycles = s.integer("lr_scheduler_num_cycles");
+    optimizer.lr_scheduler_power = s.number("lr_scheduler_power");
+
+    auto& loss = out.loss;
+    loss.min_snr_gamma = s.number("min_snr_gamma");
+    loss.noise_offset = s.number("noise_offset");
+    loss.multires_noise_iterations = s.integer("multires_noise_iterations");
+    loss.multires_noise_discount = s.number("multires_noise_discount");
+    loss.min_timestep = s.integer("min_timestep");
+    loss.max_timestep = s.integer("max_timestep");
+
+    auto& length = out.length;
+    if (s.has("max_train_steps")) length.max_train_steps = s.integer("max_train_steps");
+    length.max_train_epochs = s.integer("max_train_epochs");
+    length.gradient_accumulation_steps = s.integer("gradient_accumulation_steps");
+
+    auto& device = out.device;
+    device.mixed_precision = s.text("mixed_precision");
+    device.gradient_checkpointing = s.flag("gradient_checkpointing");
+    device.max_memory_bytes = parse_bytes(s.text("max_memory")).value_or(0);
+    device.num_threads = static_cast<int>(s.integer("threads"));
+}
+
+void fill_saving(const Settings& s, train::TrainOptions& out) {
+    auto& save = out.save;
+    save.output_dir = s.text("output_dir");
+    save.output_name = s.text("output_name");
+    save.save_precision = s.text("save_precision");
+    save.save_model_as = s.text("save_model_as");
+    save.save_every_n_epochs = s.integer("save_every_n_epochs");
+    save.save_every_n_steps = s.integer("save_every_n_steps");
+    save.save_n_epoch_ratio = s.integer("save_n_epoch_ratio");
+    save.save_last_n_epochs = s.integer("save_last_n_epochs");
+    save.save_last_n_steps = s.integer("save_last_n_steps");
+    save.save_state = s.flag("save_state");
+    save.save_state_on_train_end = s.flag("save_state_on_train_end");
+    save.save_last_n_epochs_state = s.integer("save_last_n_epochs_state");
+    save.save_last_n_steps_state = s.integer("save_last_n_steps_state");
+    save.save_state_every_n_steps = s.integer("save_state_every_n_steps");
+    save.resume = s.text("resume");
+    save.no_metadata = s.flag("no_metadata");
+    save.training_comment = s.text("training_comment");
+    save.metadata_title = s.text("metadata_title");
+    save.metadata_author = s.text("metadata_author");
+    save.metadata_description = s.text("metadata_description");
+    save.metadata_license = s.text("metadata_license");
+    save.metadata_tags = s.text("metadata_tags");
+
+    out.log.logging_dir = s.text("logging_dir");
+    out.log.log_prefix = s.text("log_prefix");
+
+    auto& preview = out.preview;
+    preview.sample_prompts = s.text("sample_prompts");
+    preview.sample_every_n_epochs = s.integer("sample_every_n_epochs");
+    preview.sample_every_n_steps = s.integer("sample_every_n_steps");
+    preview.sample_at_first = s.flag("sample_at_first");
+    preview.sample_sampler = s.text("sample_sampler");
+}
+
+}  // namespace
+
+train::TrainOptions train_options(const Settings& settings) {
+    train::TrainOptions out;
+    fill_data(settings, out);
+    fill_network(settings, out);
+    fill_optimizer(settings, out);
+    fill_saving(settings, out);
+    if (settings.has("seed")) out.seed = static_cast<uint64_t>(settings.integer("seed"));
+    return out;
+}
+
+}  // namespace lora::config

@@ -1,0 +1,89 @@
+#include "config/validate.h"
+
+#include <gtest/gtest.h>
+
+#include "config/load.h"
+
+namespace lora::config {
+namespace {
+
+Diagnostics judge(std::vector<std::string> args) {
+    args.insert(args.begin(), {"--pretrained_model", "m.safetensors", "--train_data_dir", "d"});
+    const Loaded loaded = load(Command::kTrain, args);
+    EXPECT_TRUE(loaded.findings.empty());
+    return validate_train(loaded.settings);
+}
+
+bool mentions(const Diagnostics& list, Severity severity, std::string_view text) {
+    for (const Diagnostic& finding : list) {
+        if (finding.severity == severity && finding.text.find(text) != std::string::npos)
+            return true;
+    }
+    return false;
+}
+
+TEST(Validate, ThreeValuesAreEnough) { EXPECT_FALSE(has_errors(judge({"--output_name", "cat"}))); }
+
+TEST(Validate, WhatIsMissingIsNamed) {
+    const Diagnostics list = validate_train(load(Command::kTrain, {}).settings);
+    EXPECT_TRUE(mentions(list, Severity::kError, "pretrained_model_name_or_path is missing"));
+    EXPECT_TRUE(mentions(list, Severity::kError, "train_data_dir is missing"));
+}
+
+TEST(Validate, ResolutionIsAMultipleOf64) {
+    EXPECT_TRUE(mentions(judge({"--resolution=500"}), Severity::kError, "multiple of 64"));
+    EXPECT_TRUE(mentions(judge({"--resolution=500,500"}), Severity::kError, "multiple of 64"));
+    EXPECT_FALSE(has_errors(judge({"--resolution=512,768"})));
+    EXPECT_TRUE(mentions(judge({"--resolution=5x5"}), Severity::kError, "no size"));
+}
+
+TEST(Validate, CombinationsThatClash) {
+    EXPECT_TRUE(has_errors(judge({"--lr_scheduler=constant", "--lr_warmup_steps=10"})));
+    EXPECT_TRUE(
+        has_errors(judge({"--network_train_unet_only", "--network_train_text_encoder_only"})));
+    EXPECT_TRUE(has_errors(judge({"--min_bucket_reso=1024", "--max_bucket_reso=512"})));
+    EXPECT_TRUE(has_errors(judge({"--resolution=128"})));
+    EXPECT_FALSE(has_errors(judge({"--resolution=128", "--min_bucket_reso=64"})));
+    EXPECT_TRUE(has_errors(judge({"--lr_scheduler=polynomial", "--learning_rate=1e-8"})));
+    EXPECT_TRUE(has_errors(judge({"--random_seed", "--seed=4"})));
+    EXPECT_TRUE(has_errors(judge({"--output_name=a/b"})));
+}
+
+TEST(Validate, SeveralMistakesShowTogether) {
+    const Diagnostics list = judge({"--resolution=500",
+                                    "--random_seed",
+                                    "--seed=4",
+                                    "--min_timestep=900",
+                                    "--max_timestep=100"});
+    int errors = 0;
+    for (const Diagnostic& finding : list) errors += finding.severity == Severity::kError ? 1 : 0;
+    EXPECT_EQ(errors, 3);
+}
+
+TEST(Validate, OptionsArriveInTheRun) {
+    const Loaded loaded = load(Command::kTrain,
+                               std::vector<std::string>{"--pretrained_model",
+                                                        "m",
+                                                        "--train_data_dir",
+                                                        "d",
+                                                        "--resolution",
+                                                        "512,768",
+                                                        "--optimizer_args",
+                                                        "weight_decay=0.1",
+                                                        "--max_memory",
+                                                        "2G",
+                                                        "--lr_warmup_steps",
+                                                        "10%"});
+    const train::TrainOptions options = train_options(loaded.settings);
+    EXPECT_EQ(options.bucket.resolution.width_px, 512);
+    EXPECT_EQ(options.bucket.resolution.height_px, 768);
+    EXPECT_EQ(options.model.pretrained_model_name_or_path, "m");
+    ASSERT_EQ(options.optimizer.optimizer_args.size(), 1u);
+    EXPECT_EQ(options.optimizer.optimizer_args[0].second, "0.1");
+    EXPECT_EQ(options.device.max_memory_bytes, uint64_t{2} << 30);
+    EXPECT_DOUBLE_EQ(options.optimizer.lr_warmup_steps, 0.1);
+    EXPECT_EQ(options.seed, 1337u);
+}
+
+}  // namespace
+}  // namespace lora::config
