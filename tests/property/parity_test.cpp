@@ -12,6 +12,9 @@
 #ifdef LORA_HAVE_CPU_BACKEND
 #include "backend/cpu/cpu_backend.h"
 #endif
+#ifdef LORA_HAVE_CUDA_BACKEND
+#include "backend/cuda/cuda_backend.h"
+#endif
 
 namespace lora::support {
 namespace {
@@ -22,11 +25,17 @@ struct ParityParam {
     DType dtype = DType::kF32;
     bool gradients = false;
 };
+void PrintTo(const ParityParam& param, std::ostream* out) {
+    *out << param.backend.name << " " << dtype_name(param.dtype) << " " << param.item.name;
+}
 
 std::vector<backend::BackendEntry> backends_to_test() {
     std::vector<backend::BackendEntry> list{reference::entry()};  // tests the planner's plans
 #ifdef LORA_HAVE_CPU_BACKEND
     list.push_back(cpu::entry());
+#endif
+#ifdef LORA_HAVE_CUDA_BACKEND
+    if (cuda::why_unavailable().empty()) list.push_back(cuda::entry());
 #endif
     return list;
 }

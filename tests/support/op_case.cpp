@@ -1,5 +1,7 @@
 #include "support/op_case.h"
 
+#include <ostream>
+
 #include "base/check.h"
 
 namespace lora::support {
@@ -46,6 +48,8 @@ void CaseBuilder::result(ValueId value) {
     }
     results_.push_back(value);
 }
+
+void PrintTo(const OpCase& item, std::ostream* out) { *out << item.name; }
 
 std::vector<OpCase> all_cases() {
     std::vector<OpCase> all;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <iosfwd>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -82,6 +83,8 @@ struct OpCase {
     // Factor on the tolerance for ill-conditioned cases; its reason stands beside it.
     double amplification = 1;
 };
+// GoogleTest prints a case by its name.
+void PrintTo(const OpCase& item, std::ostream* out);
 
 // Every small case, by family.
 [[nodiscard]] std::vector<OpCase> all_cases();
