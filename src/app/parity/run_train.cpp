@@ -1,0 +1,154 @@
+// Cases of training: prediction, loss, every gradient, and the network after some updates, computed
+// with the very objects that a training run uses.
+#include <charconv>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "app/parity/parity.h"
+#include "base/error.h"
+#include "models/lora_file_weights.h"
+#include "train/optimizer.h"
+#include "train/train_step.h"
+
+namespace lora::parity {
+namespace {
+
+using train::ParameterEntry;
+
+// "AdamW lr=0.001 betas=0.9,0.999 ..."
+double learning_rate_of(const std::string& optimizer) {
+    const size_t at = optimizer.find("lr=");
+    double rate = 0;
+    if (at == std::string::npos ||
+        std::from_chars(optimizer.data() + at + 3, optimizer.data() + optimizer.size(), rate).ec !=
+            std::errc()) {
+        throw Error(ErrorCode::kFormat, "golden case: no learning rate in \"" + optimizer + "\"");
+    }
+    return rate;
+}
+
+train::TrainModel model_of(Bench& bench, const CaseFile& golden) {
+    const std::string network = golden.text("network");
+    if (network != "lora" && network != "lora_conv") {
+        throw Error(
+            ErrorCode::kConfig,
+            fmt::format("golden case {}: network \"{}\" is not known here", golden.name, network));
+    }
+    const models::LoraFileContent content =
+        models::read_lora_file(golden.file, bench.info(), "in.net.");
+    train::TrainModelOptions options;
+    options.dtype = bench.dtype();
+    options.clip_skip = golden.integer("clip_skip", 1);
+    if (golden.flag("v_prediction")) {
+        options.prediction = diffusion::PredictionType::kVPrediction;
+    }
+    return train::make_train_model(bench.info(), content.modules, options);
+}
+
+std::vector<float> starting_values(const train::Network& network, const CaseFile& golden) {
+    std::vector<float> values(static_cast<size_t>(network.num_elements()), 0.0F);
+    for (const ParameterEntry& entry : network.entries()) {
+        const std::vector<float> part = to_floats(golden.file.at("in.net." + entry.key));
+        std::copy(part.begin(), part.end(), values.begin() + entry.offset);
+    }
+    return values;
+}
+
+Tensor piece(const std::vector<float>& flat, const ParameterEntry& entry) {
+    const auto offset = static_cast<size_t>(entry.offset);
+    return Tensor::from_floats(entry.shape,
+                               std::span(flat).subspan(offset, static_cast<size_t>(entry.count)));
+}
+
+void compare_gradients(const train::TrainStep& step,
+                       const std::vector<float>& gradients,
+                       const CaseFile& golden,
+                       Report& report) {
+    double sum = 0;
+    const double whole = norm_of(golden.file.at("out.grad_norm"));
+    for (const ParameterEntry& entry : step.model().network.entries()) {
+        const bool expected = golden.has("out.grad." + entry.key);
+        if (expected != step.trained().contains(entry.key)) {
+            report.fail(golden,
+                        "grad." + entry.key,
+                        expected ? "no-gradient-computed" : "gradient-not-expected");
+        }
+        if (!expected || !step.trained().contains(entry.key)) continue;
+        const Tensor gradient = piece(gradients, entry);
+        const double norm = norm_of(gradient.view());
+        sum += norm * norm;
+        report.compare_gradient(golden, entry.key, gradient, whole);
+    }
+    const std::vector<float> norm{static_cast<float>(std::sqrt(sum))};
+    report.compare(
+        golden, "grad_norm", Tensor::from_floats(Shape{}, norm), report.bounds().gradients);
+}
+
+void compare_network(const train::Network& network,
+                     const std::vector<float>& values,
+                     const CaseFile& golden,
+                     Report& report) {
+    for (const ParameterEntry& entry : network.entries()) {
+        report.compare(golden, "net." + entry.key, piece(values, entry), report.bounds().gradients);
+    }
+    for (const train::LoraModule& module : network.modules()) {
+        const std::vector<float> alpha{static_cast<float>(module.alpha)};
+        report.compare(golden,
+                       "net." + module.name + ".alpha",
+                       Tensor::from_floats(Shape{}, alpha),
+                       report.bounds().gradients);
+    }
+}
+
+train::StepInputs inputs_of(const CaseFile& golden) {
+    train::StepInputs inputs;
+    inputs.latents = golden.floats("latents");
+    inputs.noise = golden.floats("noise");
+    inputs.token_ids = golden.ids("input_ids");
+    for (const float t : to_floats(golden.file.at("in.timesteps"))) {
+        inputs.timesteps.push_back(static_cast<int64_t>(t));
+    }
+    inputs.loss_weights = to_floats(golden.file.at("in.loss_weights"));
+    return inputs;
+}
+
+}  // namespace
+
+void run_train_steps(Bench& bench, const CaseFile& golden, Report& report) {
+    train::TrainStepOptions options;
+    options.min_snr_gamma =
+        golden.params.contains("min_snr_gamma") ? golden.number("min_snr_gamma") : 0;
+    options.keep_prediction = true;
+    train::TrainStep step(bench.device(), model_of(bench, golden), options);
+    const train::Network& network = step.model().network;
+    const train::StepInputs inputs = inputs_of(golden);
+    const Shape& latents = inputs.latents.shape();
+    step.add_shape({latents[0], latents[2], latents[3], inputs.token_ids.shape()[1]});
+    const train::ParameterBuffers buffers = train::make_parameter_buffers(bench.device(), network);
+    train::write_floats(*buffers.values, starting_values(network, golden));
+    step.compile(bench.weights(), buffers);
+    train::Optimizer optimizer(
+        bench.device(), buffers, train::trained_ranges(network, step.trained()), {});
+
+    const int64_t num_updates = golden.integer("steps", 0);
+    const double rate = learning_rate_of(golden.text("optimizer"));
+    std::vector<float> losses;
+    for (int64_t i = 0; i < std::max<int64_t>(1, num_updates); ++i) {
+        losses.push_back(static_cast<float>(step.run(inputs).loss));
+        if (i == 0) {
+            report.compare(golden, "prediction", step.prediction(), report.bounds().values);
+            compare_gradients(step, train::read_floats(*buffers.gradients), golden, report);
+        }
+        if (num_updates > 0) optimizer.update(i + 1, {rate, rate});
+    }
+    report.compare(golden,
+                   "losses",
+                   Tensor::from_floats(Shape{static_cast<int64_t>(losses.size())}, losses),
+                   report.bounds().losses);
+    if (num_updates > 0 && report.bounds().weights_after_steps) {
+        compare_network(network, train::read_floats(*buffers.values), golden, report);
+    }
+}
+
+}  // namespace lora::parity
