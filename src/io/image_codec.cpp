@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "io/internal/byte_reader.h"
 #include "io/internal/image_header.h"
+#include "io/internal/jpeg_structure.h"
 #include "io/internal/pixels.h"
 #include "io/internal/png_chunks.h"
 
@@ -35,16 +36,6 @@ void check_limits(const ImageHeader& header,
     constexpr uint64_t kMaxRatio = 1032;
     if (header.raw_bytes / kMaxRatio > bytes.size())
         fail_damaged("the PNG is cut short: it holds too little data for its size");
-}
-
-// The decoders fill what is missing with grey, so a cut file must be noticed here.
-void check_jpeg_is_whole(std::span<const std::byte> bytes) {
-    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    const size_t end = text.rfind("\xFF\xD9");
-    const size_t last_scan = text.rfind("\xFF\xDA");
-    if (end == std::string_view::npos || last_scan == std::string_view::npos || end < last_scan) {
-        fail_damaged("the JPEG is cut short");
-    }
 }
 
 void check_png_is_whole(std::span<const std::byte> bytes) {
@@ -90,7 +81,7 @@ Pixels decode_pixels(const ImageHeader& header, std::span<const std::byte> bytes
     switch (header.format) {
         case ImageFormat::kWebp: return decode_webp(bytes);
         case ImageFormat::kJpeg:
-            check_jpeg_is_whole(bytes);
+            check_jpeg_structure(bytes);
             if (header.is_unmarked_cmyk) return decode_with_stb(with_adobe_marker(bytes));
             return decode_with_stb(bytes);
         case ImageFormat::kPng: check_png_is_whole(bytes); return decode_with_stb(bytes);
