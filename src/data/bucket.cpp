@@ -23,7 +23,7 @@ int64_t floor_sqrt(int64_t value) {
     return root;
 }
 
-int64_t round_half_up(double value) { return static_cast<int64_t>(value + 0.5); }
+int64_t round_half_up(double value) { return static_cast<int64_t>(std::floor(value + 0.5)); }
 
 double ratio(ImageSize size) {
     return static_cast<double>(size.width_px) / static_cast<double>(size.height_px);

@@ -5,7 +5,6 @@
 //          (training-semantics 3.1 to 3.4).
 #pragma once
 
-#include <compare>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -19,7 +18,10 @@ struct ImageSize {
     int64_t width_px = 0;
     int64_t height_px = 0;
     // By width, then height: the order of buckets everywhere.
-    auto operator<=>(const ImageSize&) const = default;
+    bool operator==(const ImageSize&) const = default;
+    bool operator<(const ImageSize& other) const {
+        return width_px != other.width_px ? width_px < other.width_px : height_px < other.height_px;
+    }
 };
 
 // "512x768"

@@ -95,8 +95,10 @@ std::vector<Taps<int32_t>> lanczos_taps(int64_t src, int64_t dst) {
     const double support = 3.0 * stretch;
     for (int64_t d = 0; d < dst; ++d) {
         const double center = (static_cast<double>(d) + 0.5) * scale;
-        const int64_t first = std::max<int64_t>(static_cast<int64_t>(center - support + 0.5), 0);
-        const int64_t last = std::min(static_cast<int64_t>(center + support + 0.5), src);
+        const int64_t first =
+            std::max<int64_t>(static_cast<int64_t>(std::floor(center - support + 0.5)), 0);
+        const int64_t last =
+            std::min(static_cast<int64_t>(std::floor(center + support + 0.5)), src);
         std::vector<double> weights;
         double total = 0;
         for (int64_t i = first; i < last; ++i) {
@@ -107,7 +109,7 @@ std::vector<Taps<int32_t>> lanczos_taps(int64_t src, int64_t dst) {
         taps.first = first;
         for (const double weight : weights) {
             const double fixed = weight / total * (1 << kFixedBits);
-            taps.weights.push_back(static_cast<int32_t>(fixed < 0 ? fixed - 0.5 : fixed + 0.5));
+            taps.weights.push_back(static_cast<int32_t>(std::lround(fixed)));
         }
     }
     return out;

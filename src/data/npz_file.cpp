@@ -1,6 +1,6 @@
 #include "data/npz_file.h"
 
-#include <cstring>
+#include <algorithm>
 
 #include <fmt/format.h>
 

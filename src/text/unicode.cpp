@@ -54,9 +54,9 @@ void decompose(char32_t c, std::u32string& out) {
     }
     if (c >= kHangulFirst && c < kHangulFirst + kHangulCount) {
         const char32_t index = c - kHangulFirst;
-        out += kHangulL + index / (kHangulNumV * kHangulNumT);
-        out += kHangulV + index % (kHangulNumV * kHangulNumT) / kHangulNumT;
-        if (index % kHangulNumT != 0) out += kHangulT + index % kHangulNumT;
+        out.push_back(kHangulL + index / (kHangulNumV * kHangulNumT));
+        out.push_back(kHangulV + index % (kHangulNumV * kHangulNumT) / kHangulNumT);
+        if (index % kHangulNumT != 0) out.push_back(kHangulT + index % kHangulNumT);
         return;
     }
     const auto table = internal::decompositions();
