@@ -10,6 +10,7 @@
 #include "base/utf8.h"
 #include "data/caption.h"
 #include "data/dataset.h"
+#include "fuzz_target.h"
 #include "text/clip_tokenizer.h"
 #include "text/token_chunks.h"
 
