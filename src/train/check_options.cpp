@@ -1,0 +1,175 @@
+// What can be told wrong about options before anything is opened; see training_run.h.
+#include <algorithm>
+#include <cctype>
+
+#include <fmt/format.h>
+
+#include "base/attempt.h"
+#include "train/lora_file.h"
+#include "train/run_settings.h"
+#include "train/training_run.h"
+
+namespace lora::train {
+namespace {
+
+class Checker {
+public:
+    explicit Checker(const TrainOptions& options) : o_(options) {}
+
+    Diagnostics run() {
+        check_model();
+        check_data();
+        check_network();
+        check_optimizer();
+        check_length();
+        check_saving();
+        return std::move(found_);
+    }
+
+private:
+    void refuse(const char* option, std::string text, std::string hint = {}) {
+        found_.push_back({Severity::kError, option, std::move(text), std::move(hint)});
+    }
+    void at_least(const char* option, int64_t value, int64_t least) {
+        if (value < least) refuse(option, fmt::format("{} is {}, below {}", option, value, least));
+    }
+    // Turns what fn throws into a finding.
+    template <typename Fn>
+    void judge(const char* option, Fn&& fn) {
+        if (const auto error = attempt(fn)) refuse(option, error->message(), error->hint());
+    }
+
+    void check_model() {
+        if (o_.model.pretrained_model_name_or_path.empty()) {
+            refuse("pretrained_model_name_or_path",
+                   "no model file is given",
+                   "--pretrained_model_name_or_path FILE.safetensors");
+        }
+        const int64_t tokens = o_.model.max_token_length;
+        if (tokens != 75 && tokens != 150 && tokens != 225) {
+            refuse("max_token_length",
+                   fmt::format("max_token_length is {}", tokens),
+                   "75, 150 or 225");
+        }
+        at_least("clip_skip", o_.model.clip_skip, 0);
+    }
+
+    void check_data() {
+        if (o_.dataset.train_data_dir.empty()) {
+            refuse("train_data_dir",
+                   "no folder of pictures is given",
+                   "--train_data_dir names the parent of folders like 10_cat");
+        }
+        at_least("train_batch_size", o_.latents.train_batch_size, 1);
+        at_least("vae_batch_size", o_.latents.vae_batch_size, 1);
+        if (o_.latents.random_crop) {
+            refuse("random_crop",
+                   "pictures are encoded once, so they cannot be cropped at random",
+                   "leave random_crop out");
+        }
+        if (o_.latents.color_aug) {
+            refuse("color_aug",
+                   "pictures are encoded once, so their colours cannot vary",
+                   "leave color_aug out");
+        }
+        for (const Diagnostic& item : data::check_bucket_options(o_.bucket)) found_.push_back(item);
+    }
+
+    void check_network() {
+        const NetworkOptions& n = o_.network;
+        if (n.network_module != "networks.lora") {
+            refuse("network_module",
+                   fmt::format("network_module {} is not known", n.network_module),
+                   "networks.lora");
+        }
+        at_least("network_dim", n.network_dim, 1);
+        if (n.network_alpha < 0) refuse("network_alpha", "network_alpha is negative");
+        if (n.network_train_unet_only && n.network_train_text_encoder_only) {
+            refuse(
+                "network_train_unet_only",
+                "network_train_unet_only and network_train_text_encoder_only exclude each other");
+        }
+        if (n.dim_from_weights && n.network_weights.empty()) {
+            refuse("dim_from_weights", "dim_from_weights needs network_weights");
+        }
+        for (const auto& [key, value] : n.network_args) {
+            if (key == "conv_dim" || key == "conv_alpha") continue;
+            refuse("network_args",
+                   fmt::format("network_args {}: networks.lora here has no such setting", key),
+                   "conv_dim and conv_alpha are known");
+        }
+    }
+
+    void check_optimizer() {
+        const OptimizerOptions& p = o_.optimizer;
+        std::string type = p.optimizer_type;
+        std::transform(type.begin(), type.end(), type.begin(), [](unsigned char c) {
+            return static_cast<char>(std::tolower(c));
+        });
+        if (type != "adamw" && !type.empty()) {
+            refuse("optimizer_type",
+                   fmt::format("optimizer_type {} is not known", p.optimizer_type),
+                   "AdamW");
+        }
+        judge("optimizer_args", [&] { (void)adamw_options(p.optimizer_args); });
+        const Optimizer::Rates rates = base_rates(p, o_.network);
+        for (const double rate : {rates.unet, rates.text_encoder, p.learning_rate}) {
+            if (!(rate >= 0)) refuse("learning_rate", "a learning rate is negative");
+        }
+        if (p.max_grad_norm < 0) refuse("max_grad_norm", "max_grad_norm is negative");
+        // The number of steps is not known yet; names and combinations are.
+        judge("lr_scheduler", [&] {
+            LrScheduleOptions schedule = lr_schedule_options(p, 1000000);
+            check_lr_schedule(schedule);
+        });
+        if (o_.loss.min_snr_gamma < 0) refuse("min_snr_gamma", "min_snr_gamma is negative");
+        const bool in_table = o_.loss.min_timestep >= 0 && o_.loss.max_timestep <= 1000 &&
+                              o_.loss.min_timestep <= o_.loss.max_timestep;
+        if (!in_table) refuse("min_timestep", "timesteps lie within 0 and 1000");
+    }
+
+    void check_length() {
+        at_least("gradient_accumulation_steps", o_.length.gradient_accumulation_steps, 1);
+        at_least("max_train_epochs", o_.length.max_train_epochs, 0);
+        if (o_.length.max_train_epochs == 0) {
+            at_least("max_train_steps", o_.length.max_train_steps, 1);
+        }
+        const std::string& precision = o_.device.mixed_precision;
+        if (precision != "no" && precision != "bf16" && precision != "fp16") {
+            refuse("mixed_precision",
+                   fmt::format("mixed_precision is \"{}\"", precision),
+                   "no, bf16 or fp16");
+        }
+    }
+
+    void check_saving() {
+        const SaveOptions& s = o_.save;
+        judge("save_precision", [&] { (void)save_dtype(s.save_precision); });
+        if (s.save_model_as != "safetensors") {
+            refuse("save_model_as",
+                   fmt::format("save_model_as is \"{}\"", s.save_model_as),
+                   "safetensors");
+        }
+        if (s.output_dir.empty()) refuse("output_dir", "no output folder is given");
+        if (s.output_name.find_first_of("/\\") != std::string::npos) {
+            refuse("output_name",
+                   "output_name is a name, not a path",
+                   "use --output_dir for the folder");
+        }
+        for (const auto& [name, value] :
+             {std::pair{"save_every_n_epochs", s.save_every_n_epochs},
+              {"save_every_n_steps", s.save_every_n_steps},
+              {"save_state_every_n_steps", s.save_state_every_n_steps}}) {
+            at_least(name, value, 0);
+        }
+    }
+
+    const TrainOptions& o_;
+    Diagnostics found_;
+};
+
+}  // namespace
+
+Diagnostics check_options(const TrainOptions& options) { return Checker(options).run(); }
+
+}  // namespace lora::train

@@ -1,0 +1,329 @@
+// Runs the VAE over the pictures of a data set, group by group; see latents.h.
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <system_error>
+
+#include <fmt/format.h>
+
+#include "base/attempt.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/thread_pool.h"
+#include "data/cache_file.h"
+#include "data/image_transform.h"
+#include "data/npz_file.h"
+#include "io/image_codec.h"
+#include "train/graph_runner.h"
+#include "train/latents.h"
+
+namespace lora::train {
+namespace {
+
+struct Item {
+    int64_t image_idx = 0;
+    bool flipped = false;
+};
+
+ir::Graph build_encoder_graph(const EncodeRequest& request, int64_t batch, data::ImageSize size) {
+    ir::Graph graph;
+    ir::Builder builder(graph);
+    const nn::NetContext net{&builder, request.dtype, nullptr};
+    const ir::ValueId image =
+        builder.input("image", DType::kF32, Shape{batch, 3, size.height_px, size.width_px});
+    const models::VaePosterior posterior = models::build_vae_encoder(net, request.vae, image);
+    graph.mark_output(posterior.mean, "mean");
+    graph.mark_output(posterior.logvar, "logvar");
+    return graph;
+}
+
+// Identifies the encoder's weights.
+std::string encoder_hash(const EncodeRequest& request) {
+    Sha256 hash;
+    for (const io::TensorInfo& info : request.vae_file->tensors()) {
+        const bool encodes = info.name.starts_with(request.vae.prefix + "encoder.") ||
+                             info.name.starts_with(request.vae.prefix + "quant_conv.");
+        if (!encodes) continue;
+        hash.update(
+            fmt::format("{} {} {}\n", info.name, dtype_name(info.dtype), info.shape.to_string()));
+        hash.update(request.vae_file->view(info).bytes);
+    }
+    return hash.hex_digest();
+}
+
+class Encoder {
+public:
+    Encoder(const EncodeRequest& request, LatentStore& store)
+        : request_(request),
+          store_(store),
+          weights_(*request.backend),
+          vae_hash_(encoder_hash(request)),
+          broken_(request.data->dataset.images.size()) {
+        weights_.add_source(file_source(request.vae_file));
+        hash_pictures();
+    }
+
+    std::vector<UnreadablePicture> run() {
+        total_ = static_cast<int64_t>(request_.data->dataset.images.size());
+        const int64_t group = std::max<int64_t>(request_.options->vae_batch_size, 1);
+        for (size_t bucket = 0; bucket < request_.data->buckets.size(); ++bucket) {
+            const std::vector<Item> items = items_of(static_cast<int64_t>(bucket));
+            for (size_t begin = 0; begin < items.size(); begin += static_cast<size_t>(group)) {
+                const size_t end = std::min(items.size(), begin + static_cast<size_t>(group));
+                do_group({items.begin() + static_cast<std::ptrdiff_t>(begin),
+                          items.begin() + static_cast<std::ptrdiff_t>(end)});
+            }
+            runners_.clear();  // the next bucket has other sizes
+        }
+        std::vector<UnreadablePicture> result;
+        for (size_t i = 0; i < broken_.size(); ++i) {
+            if (broken_[i]) result.push_back({static_cast<int64_t>(i), *broken_[i]});
+        }
+        return result;
+    }
+
+private:
+    void hash_pictures() {
+        content_.resize(request_.data->dataset.images.size());
+        ThreadPool pool(static_cast<int>(request_.options->max_data_loader_n_workers));
+        pool.parallel_for(static_cast<int64_t>(content_.size()), [this](int64_t i) {
+            const auto idx = static_cast<size_t>(i);
+            const auto error = attempt([&] { content_[idx] = sha256_file_hex(image(i).path); });
+            if (error) broken_[idx] = error->message();
+        });
+    }
+
+    [[nodiscard]] const data::ImageEntry& image(int64_t idx) const {
+        return request_.data->dataset.images[static_cast<size_t>(idx)];
+    }
+    [[nodiscard]] const data::BucketChoice& choice(int64_t idx) const {
+        return request_.data->choices[static_cast<size_t>(idx)];
+    }
+    [[nodiscard]] Shape posterior_shape(int64_t idx) const {
+        const int64_t unit = request_.vae.px_per_latent();
+        const data::ImageSize size = choice(idx).bucket;
+        return {2 * request_.vae.latent_channels, size.height_px / unit, size.width_px / unit};
+    }
+
+    std::vector<Item> items_of(int64_t bucket) const {
+        std::vector<Item> items;
+        for (size_t i = 0; i < request_.data->bucket_idx.size(); ++i) {
+            if (request_.data->bucket_idx[i] != bucket) continue;
+            items.push_back({static_cast<int64_t>(i), false});
+            if (request_.options->flip_aug) items.push_back({static_cast<int64_t>(i), true});
+        }
+        return items;
+    }
+
+    [[nodiscard]] data::LatentKey key_of(const Item& item) const {
+        return {.image_sha256 = content_[static_cast<size_t>(item.image_idx)],
+                .choice = choice(item.image_idx),
+                .flipped = item.flipped,
+                .apply_exif = request_.options->apply_exif,
+                .composite_alpha = request_.options->alpha_on_white,
+                .vae_hash = vae_hash_,
+                .precision = std::string(dtype_name(request_.dtype))};
+    }
+
+    // A group is encoded whole or not at all, so that cached and fresh runs see the same batches.
+    void do_group(const std::vector<Item>& items) {
+        std::vector<Item> wanted;
+        for (const Item& item : items) {
+            if (!broken_[static_cast<size_t>(item.image_idx)] && !from_kohya(item)) {
+                wanted.push_back(item);
+            }
+        }
+        if (!wanted.empty() && !from_cache(wanted)) encode(wanted);
+        for (const Item& item : items) {
+            if (!item.flipped && request_.on_progress) request_.on_progress(++done_, total_);
+        }
+    }
+
+    bool from_cache(const std::vector<Item>& items) {
+        if (request_.cache_dir.empty()) return false;
+        const data::LatentCache cache(request_.cache_dir);
+        std::vector<Tensor> posteriors;
+        for (const Item& item : items) {
+            auto found = cache.load(key_of(item), posterior_shape(item.image_idx));
+            if (!found) return false;
+            posteriors.push_back(std::move(*found));
+        }
+        for (size_t i = 0; i < items.size(); ++i) keep(items[i], std::move(posteriors[i]));
+        return true;
+    }
+
+    // kohya's file beside the picture, unless it is older than the picture.
+    bool from_kohya(const Item& item) {
+        if (!request_.options->cache_latents_to_disk) return false;
+        const data::ImageEntry& entry = image(item.image_idx);
+        const std::string path = data::kohya_npz_path(entry.path, entry.size);
+        std::error_code error;
+        const auto file_time = std::filesystem::last_write_time(to_path(path), error);
+        if (error) return false;
+        const auto image_time = std::filesystem::last_write_time(to_path(entry.path), error);
+        if (error || file_time < image_time) return false;
+        const Shape shape = posterior_shape(item.image_idx);
+        Diagnostics diagnostics;
+        const auto found =
+            data::load_kohya_latents({.image_path = entry.path,
+                                      .original_size = entry.size,
+                                      .latent_shape = {shape[0] / 2, shape[1], shape[2]},
+                                      .flipped = item.flipped},
+                                     diagnostics);
+        for (const Diagnostic& d : diagnostics) log::warning("{}: {}", d.place, d.text);
+        if (!found) return false;
+        store_.put_latent(
+            item.image_idx, item.flipped, item.flipped ? *found->latents_flipped : found->latents);
+        return true;
+    }
+
+    // Pixels of the group [n, 3, H, W]; items that cannot be decoded leave it.
+    Tensor load_pixels(std::vector<Item>& items) {
+        std::vector<Tensor> planes(items.size());
+        std::vector<std::optional<Error>> errors(items.size());
+        ThreadPool pool(static_cast<int>(request_.options->max_data_loader_n_workers));
+        pool.parallel_for(static_cast<int64_t>(items.size()), [&](int64_t i) {
+            const Item& item = items[static_cast<size_t>(i)];
+            errors[static_cast<size_t>(i)] = attempt([&] {
+                const io::Image full =
+                    io::read_image_file(image(item.image_idx).path,
+                                        {.apply_exif = request_.options->apply_exif,
+                                         .composite_alpha = request_.options->alpha_on_white});
+                io::Image fitted = data::fit_to_bucket(full, choice(item.image_idx));
+                if (item.flipped) fitted = data::flip_horizontal(fitted);
+                planes[static_cast<size_t>(i)] = data::to_pixel_tensor(fitted);
+            });
+        });
+        for (size_t i = 0; i < items.size(); ++i) {
+            if (errors[i]) broken_[static_cast<size_t>(items[i].image_idx)] = errors[i]->message();
+        }
+        std::vector<Item> good;
+        std::vector<float> pixels;
+        for (size_t i = 0; i < items.size(); ++i) {
+            if (broken_[static_cast<size_t>(items[i].image_idx)]) continue;
+            const std::span<const float> plane = planes[i].data<float>();
+            pixels.insert(pixels.end(), plane.begin(), plane.end());
+            good.push_back(items[i]);
+        }
+        items = std::move(good);
+        if (items.empty()) return {};
+        const data::ImageSize size = choice(items.front().image_idx).bucket;
+        const auto count = static_cast<int64_t>(items.size());
+        return Tensor::from_floats({count, 3, size.height_px, size.width_px}, pixels);
+    }
+
+    void encode(std::vector<Item> items) {
+        const Tensor pixels = load_pixels(items);
+        if (items.empty()) return;
+        const auto count = static_cast<int64_t>(items.size());
+        std::unique_ptr<GraphRunner>& runner = runners_[count];
+        if (!runner) {
+            const data::ImageSize size = choice(items.front().image_idx).bucket;
+            runner = std::make_unique<GraphRunner>(*request_.backend,
+                                                   weights_,
+                                                   build_encoder_graph(request_, count, size),
+                                                   GraphRunner::Options{});
+        }
+        runner->set("image", pixels.view());
+        runner->run();
+        const Tensor mean = runner->get("mean");
+        const Tensor logvar = runner->get("logvar");
+        for (size_t i = 0; i < items.size(); ++i) {
+            Tensor posterior(DType::kF32, posterior_shape(items[i].image_idx));
+            const size_t half = posterior.bytes().size() / 2;
+            const auto copy = [&](const Tensor& from, size_t offset) {
+                const auto part = from.bytes().subspan(i * half, half);
+                std::copy(part.begin(),
+                          part.end(),
+                          posterior.bytes().begin() + static_cast<std::ptrdiff_t>(offset));
+            };
+            copy(mean, 0);
+            copy(logvar, half);
+            finish(items[i], std::move(posterior));
+        }
+    }
+
+    void finish(const Item& item, Tensor posterior) {
+        int64_t bad = 0;
+        for (float& value : posterior.data<float>()) {
+            if (std::isfinite(value)) continue;
+            value = 0;
+            ++bad;
+        }
+        if (bad > 0) {
+            log::warning("{}: the VAE gave {} numbers that are not finite; they count as 0",
+                         image(item.image_idx).path,
+                         bad);
+        } else if (!request_.cache_dir.empty()) {
+            data::LatentCache(request_.cache_dir).store(key_of(item), posterior.view());
+        }
+        keep(item, std::move(posterior));
+    }
+
+    void keep(const Item& item, Tensor posterior) {
+        store_.put(item.image_idx,
+                   item.flipped,
+                   content_[static_cast<size_t>(item.image_idx)],
+                   std::move(posterior));
+        if (request_.options->cache_latents_to_disk) write_kohya(item);
+    }
+
+    // Written once both the picture and, with flip_aug, its mirror image are there.
+    void write_kohya(const Item& item) {
+        if (item.flipped != request_.options->flip_aug) return;
+        const data::ImageEntry& entry = image(item.image_idx);
+        const auto unscaled = [&](bool flipped) {
+            const Tensor scaled = store_.latent(item.image_idx, flipped);
+            Tensor latent(DType::kF32, scaled.shape());
+            const std::span<const float> source = scaled.data<float>();
+            const auto factor = static_cast<float>(1.0 / request_.vae.latent_scale);
+            std::transform(
+                source.begin(), source.end(), latent.data<float>().begin(), [factor](float value) {
+                    return value * factor;
+                });
+            return latent;
+        };
+        data::KohyaLatents latents{
+            .latents = unscaled(false),
+            .original_size = entry.size,
+            .crop_ltrb = data::kohya_crop_ltrb(choice(item.image_idx).bucket, entry.size),
+            .latents_flipped = std::nullopt};
+        if (request_.options->flip_aug) latents.latents_flipped = unscaled(true);
+        data::store_kohya_latents(data::kohya_npz_path(entry.path, entry.size), latents);
+    }
+
+    const EncodeRequest& request_;
+    LatentStore& store_;
+    WeightStore weights_;
+    std::string vae_hash_;
+    std::vector<std::string> content_;
+    std::vector<std::optional<std::string>> broken_;           // by picture: why it cannot be used
+    std::map<int64_t, std::unique_ptr<GraphRunner>> runners_;  // by batch size, one bucket's
+    int64_t done_ = 0;
+    int64_t total_ = 0;
+};
+
+}  // namespace
+
+std::vector<UnreadablePicture> encode_latents(const EncodeRequest& request, LatentStore& store) {
+    return Encoder(request, store).run();
+}
+
+size_t vae_arena_bytes(const EncodeRequest& request) {
+    data::ImageSize largest;
+    for (const data::BucketUse& use : request.data->buckets) {
+        if (use.size.width_px * use.size.height_px > largest.width_px * largest.height_px) {
+            largest = use.size;
+        }
+    }
+    const int64_t batch = std::max<int64_t>(request.options->vae_batch_size, 1);
+    return plan::make_plan(build_encoder_graph(request, batch, largest),
+                           request.backend->capabilities())
+        .arena_bytes;
+}
+
+}  // namespace lora::train

@@ -1,0 +1,120 @@
+#include "train/events.h"
+
+#include <chrono>
+#include <fstream>
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/json.h"
+
+namespace lora::train {
+namespace {
+
+// Non-finite numbers have no JSON form; nlohmann writes null for them.
+struct ToJson {
+    OrderedJson operator()(const RunStarted& e) const {
+        return {{"event", "run_started"},
+                {"run", e.run},
+                {"output_name", e.output_name},
+                {"backend", e.backend},
+                {"device", e.device},
+                {"dtype", e.dtype},
+                {"seed", e.seed},
+                {"resumed_step", e.resumed_step}};
+    }
+    OrderedJson operator()(const PrecomputeProgress& e) const {
+        return {{"event", "precompute_progress"}, {"done", e.done}, {"total", e.total}};
+    }
+    OrderedJson operator()(const PlanReady& e) const {
+        OrderedJson buckets = OrderedJson::array();
+        for (const PlanReady::Bucket& bucket : e.buckets) {
+            buckets.push_back({{"width", bucket.width_px},
+                               {"height", bucket.height_px},
+                               {"count", bucket.count}});
+        }
+        return {{"event", "plan_ready"},
+                {"images", e.images},
+                {"buckets", buckets},
+                {"steps", e.steps},
+                {"epochs", e.epochs},
+                {"planned_peak_bytes", e.planned_peak_bytes},
+                {"estimated_s", e.estimated_s}};
+    }
+    OrderedJson operator()(const EpochStarted& e) const {
+        return {{"event", "epoch_started"}, {"epoch", e.epoch}, {"epochs", e.epochs}};
+    }
+    OrderedJson operator()(const StepDone& e) const {
+        return {{"event", "step_done"},
+                {"step", e.step},
+                {"steps", e.steps},
+                {"epoch", e.epoch},
+                {"loss", e.loss},
+                {"average_loss", e.average_loss},
+                {"lr_unet", e.lr_unet},
+                {"lr_text_encoder", e.lr_text_encoder},
+                {"grad_norm", e.grad_norm},
+                {"step_ms", e.step_ms}};
+    }
+    OrderedJson operator()(const FileSaved& e) const { return saved("file_saved", e); }
+    OrderedJson operator()(const StateSaved& e) const { return saved("state_saved", e); }
+    OrderedJson operator()(const PreviewDone& e) const { return saved("preview_done", e); }
+    OrderedJson operator()(const RunEnded& e) const {
+        return {{"event", "run_ended"},
+                {"status", e.status},
+                {"step", e.step},
+                {"seconds", e.seconds},
+                {"average_loss", e.average_loss},
+                {"measured_peak_bytes", e.measured_peak_bytes},
+                {"output_file", e.output_file}};
+    }
+
+private:
+    template <typename E>
+    static OrderedJson saved(const char* name, const E& e) {
+        return {{"event", name}, {"path", e.path}, {"step", e.step}, {"epoch", e.epoch}};
+    }
+};
+
+double unix_time() {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return std::chrono::duration<double>(now).count();
+}
+
+}  // namespace
+
+void TeeSink::on_event(const Event& event) {
+    for (EventSink* sink : sinks_) sink->on_event(event);
+}
+
+struct JsonLinesSink::Impl {
+    std::string path;
+    std::ofstream file;
+};
+
+JsonLinesSink::JsonLinesSink(const std::string& path) : impl_(std::make_unique<Impl>()) {
+    make_directories(parent_path(path));
+    impl_->path = path;
+    impl_->file.open(to_path(path), std::ios::binary | std::ios::app);
+    if (!impl_->file) throw Error(ErrorCode::kIo, fmt::format("cannot write {}", path));
+}
+
+JsonLinesSink::~JsonLinesSink() = default;
+
+void JsonLinesSink::on_event(const Event& event) {
+    impl_->file << event_json(event, unix_time()) << '\n';
+    impl_->file.flush();
+    if (!impl_->file) {
+        throw Error(ErrorCode::kIo, fmt::format("cannot write to {}", impl_->path))
+            .with_hint("is the disk full?");
+    }
+}
+
+std::string event_json(const Event& event, double time) {
+    OrderedJson json = std::visit(ToJson{}, event);
+    json["time"] = time;
+    return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
+}
+
+}  // namespace lora::train

@@ -1,0 +1,59 @@
+// What a TrainingRun holds. training_run.cpp opens and plans, run_training.cpp encodes and trains.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/loader.h"
+#include "train/latents.h"
+#include "train/metadata.h"
+#include "train/run_saver.h"
+#include "train/state.h"
+#include "train/train_step.h"
+#include "train/training_run.h"
+
+namespace lora::train {
+
+struct TrainingRun::Impl {
+    TrainOptions options;
+    backend::Backend* backend = nullptr;
+    RunPlan plan;
+    RunIdentity identity;
+    std::string resume;  // state folder; empty: a fresh run
+    std::shared_ptr<const io::SafetensorsFile> model_file;
+    std::shared_ptr<const io::SafetensorsFile> vae_file;
+    models::ModelInfo info;
+    models::VaeConfig vae;
+    DType dtype = DType::kF32;
+    data::BucketedDataset data;
+    data::StepPlan steps;
+    std::unique_ptr<TrainStep> step;
+
+    void find_resume();
+    void open_model();
+    void scan();
+    void plan_steps();
+    void make_step();
+    void fill_plan();
+    [[nodiscard]] size_t other_bytes() const;
+    [[nodiscard]] EncodeRequest encode_request() const;
+    [[nodiscard]] Settings fixed() const;
+    // `with_data`: the pictures too, once those that cannot be decoded are left out.
+    void check_state(bool with_data) const;
+    void drop_pictures(const std::vector<UnreadablePicture>& unreadable);
+    [[nodiscard]] LatentStore encode(EventSink& events);
+    [[nodiscard]] std::vector<float> start_values() const;
+    Progress fill_buffers(const ParameterBuffers& buffers) const;
+    [[nodiscard]] std::string plan_text() const;
+    RunResult train(const std::stop_token& stop, EventSink& events);
+    void announce(EventSink& events, const std::string& run) const;
+    [[nodiscard]] data::LoaderOptions loader_options(const Progress& progress) const;
+    [[nodiscard]] bool captions_are_fixed() const;
+};
+
+// Notes as information, the rest as warnings.
+void log_diagnostics(const Diagnostics& list);
+
+}  // namespace lora::train

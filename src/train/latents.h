@@ -1,0 +1,90 @@
+// The pictures' latents: encoded once by the VAE, kept in memory, and on disk between runs. The VAE
+// leaves memory when encoding is done. Not the decoding of pictures (io/), not the batches (data/).
+// Shapes   images [n, 3, H, W]; posterior [8, h, w] = mean, then log variance; latents [4, h, w]
+// fp32,
+//          scaled.
+// Errors   kFormat for a wrong VAE, kIo for the cache folder. A picture that cannot be decoded is
+//          reported, not thrown.
+// Threads  encode() one thread; LatentStore's const members any thread.
+// Source   Kingma and Welling, arXiv:1312.6114 (posterior); training-semantics 4.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "data/batch.h"
+#include "data/epoch_plan.h"
+#include "io/safetensors.h"
+#include "models/vae.h"
+#include "train/train_options.h"
+
+namespace lora::train {
+
+struct LatentStoreOptions {
+    uint64_t seed = 0;
+    bool redraw = false;  // keep posteriors and draw anew each time (cache_latents off)
+    double latent_scale = 0.18215;
+};
+
+class LatentStore {
+public:
+    LatentStore(const LatentStoreOptions& options, size_t num_images);
+
+    // Keeps what the VAE said about one picture; `content` is the file's SHA-256.
+    void put(int64_t image_idx, bool flipped, const std::string& content, Tensor posterior);
+    // Keeps a latent that was drawn before, unscaled (kohya's files).
+    void put_latent(int64_t image_idx, bool flipped, const Tensor& latent);
+
+    // Scaled latent; with `redraw` the posterior's mean, to be replaced by redraw().
+    [[nodiscard]] Tensor latent(int64_t image_idx, bool flipped) const;
+    // Draws the latents of a batch anew when the options say so.
+    void redraw(data::Batch& batch) const;
+    [[nodiscard]] size_t num_bytes() const;
+
+private:
+    struct Item {
+        std::string content;
+        Tensor latent;     // scaled
+        Tensor posterior;  // with redraw
+    };
+    [[nodiscard]] const Item& item(int64_t image_idx, bool flipped) const;
+
+    LatentStoreOptions options_;
+    std::vector<Item> items_;  // [image][flipped]
+};
+
+// One draw from a posterior [8, h, w], scaled: mean + exp(logvar / 2) * N(0, 1), log variance
+// clamped to -30..20.
+[[nodiscard]] Tensor draw_latent(
+    const Tensor& posterior, double latent_scale, uint64_t seed, uint64_t key, uint32_t flipped);
+
+struct EncodeRequest {
+    backend::Backend* backend = nullptr;
+    std::shared_ptr<const io::SafetensorsFile> vae_file;
+    models::VaeConfig vae;
+    DType dtype = DType::kF32;
+    const data::BucketedDataset* data = nullptr;
+    const LatentOptions* options = nullptr;
+    std::string cache_dir;  // empty: nothing is kept on disk
+    std::function<void(int64_t done, int64_t total)> on_progress;
+};
+
+struct UnreadablePicture {
+    int64_t image_idx = 0;
+    std::string reason;
+};
+
+// Fills the store with every picture of the data set (and its mirror image with flip_aug). Returns
+// the pictures that could not be decoded.
+[[nodiscard]] std::vector<UnreadablePicture> encode_latents(const EncodeRequest& request,
+                                                            LatentStore& store);
+
+// Arena of the VAE encoder for the largest bucket, planned only.
+[[nodiscard]] size_t vae_arena_bytes(const EncodeRequest& request);
+
+}  // namespace lora::train

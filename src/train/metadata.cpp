@@ -1,0 +1,311 @@
+#include "train/metadata.h"
+
+#include <chrono>
+#include <cstdlib>
+#include <ctime>
+#include <random>
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/rng.h"
+#include "train/python_text.h"
+
+namespace lora::train {
+namespace {
+
+constexpr size_t kLegacyBegin = 0x100000;
+constexpr size_t kLegacyBytes = 0x10000;
+constexpr std::string_view kNone = "None";
+
+std::string text_or_none(const std::string& text) {
+    return text.empty() ? std::string(kNone) : text;
+}
+
+std::string nonzero(double value) { return value == 0 ? std::string(kNone) : python_float(value); }
+
+std::string nonzero_int(int64_t value) {
+    return value == 0 ? std::string(kNone) : fmt::format("{}", value);
+}
+
+// "10_Graf": {"n_repeats": 10, "img_count": 24}
+OrderedJson dirs_json(const data::Dataset& dataset, bool reg) {
+    OrderedJson result = OrderedJson::object();
+    for (const data::ConceptFolder& folder : dataset.folders) {
+        if (folder.is_reg != reg) continue;
+        result[folder.name] = {{"n_repeats", folder.repeats}, {"img_count", folder.num_images}};
+    }
+    return result;
+}
+
+OrderedJson tags_json(const data::Dataset& dataset) {
+    OrderedJson result = OrderedJson::object();
+    for (const data::ConceptFolder& folder : dataset.folders) {
+        OrderedJson& tags = result[folder.name];
+        if (tags.is_null()) tags = OrderedJson::object();
+        for (const auto& [tag, count] : folder.tag_counts) {
+            tags[tag] = tags.value(tag, int64_t{0}) + count;
+        }
+    }
+    return result;
+}
+
+OrderedJson buckets_json(const data::BucketedDataset& data) {
+    OrderedJson buckets = OrderedJson::object();
+    for (size_t i = 0; i < data.buckets.size(); ++i) {
+        const data::BucketUse& use = data.buckets[i];
+        buckets[fmt::format("{}", i)] = {
+            {"resolution", OrderedJson::array({use.size.width_px, use.size.height_px})},
+            {"count", use.count}};
+    }
+    return {{"buckets", buckets}, {"mean_img_ar_error", data.mean_ar_error}};
+}
+
+// "torch.optim.adamw.AdamW(weight_decay=0.1,betas=(0.9, 0.99))"
+std::string optimizer_text(const OptimizerOptions& options) {
+    std::string args;
+    for (const auto& [key, value] : options.optimizer_args) {
+        if (!args.empty()) args += ',';
+        std::string text = value;
+        if (text.find(',') != std::string::npos && text.front() != '(') {
+            std::string spaced;
+            for (const char c : text) {
+                if (c == ' ') continue;
+                spaced += c;
+                if (c == ',') spaced += ' ';
+            }
+            text = "(" + spaced + ")";
+        }
+        args += key + "=" + text;
+    }
+    const std::string name = "torch.optim.adamw.AdamW";
+    return args.empty() ? name : name + "(" + args + ")";
+}
+
+std::string iso_time(double unix_time) {
+    const auto seconds = static_cast<std::time_t>(unix_time);
+    std::tm fields{};
+    const bool utc = source_date_epoch().has_value();
+#ifdef _WIN32
+    utc ? gmtime_s(&fields, &seconds) : localtime_s(&fields, &seconds);
+#else
+    utc ? gmtime_r(&seconds, &fields) : localtime_r(&seconds, &fields);
+#endif
+    return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
+                       fields.tm_year + 1900,
+                       fields.tm_mon + 1,
+                       fields.tm_mday,
+                       fields.tm_hour,
+                       fields.tm_min,
+                       fields.tm_sec);
+}
+
+void add_network(const TrainOptions& o, io::Metadata& m) {
+    m["ss_network_module"] = o.network.network_module;
+    m["ss_network_dim"] =
+        o.network.network_dim_given ? fmt::format("{}", o.network.network_dim) : std::string(kNone);
+    m["ss_network_alpha"] =
+        o.network.network_alpha_given ? python_float(o.network.network_alpha) : "1";
+    if (!o.network.network_args.empty()) {
+        OrderedJson args = OrderedJson::object();
+        for (const auto& [key, value] : o.network.network_args) args[key] = value;
+        if (!args.contains("dropout")) args["dropout"] = nullptr;
+        m["ss_network_args"] = python_json(args);
+    }
+    m["ss_base_model_version"] = o.model.v_parameterization ? "sd_v1_v" : "sd_v1";
+    m["ss_v2"] = "False";
+}
+
+void add_schedule(const MetadataInputs& in, const SavePlace& place, io::Metadata& m) {
+    const TrainOptions& o = *in.options;
+    m["ss_session_id"] = fmt::format("{}", in.identity.session_id);
+    m["ss_training_started_at"] = python_float(in.identity.started_at);
+    m["ss_training_finished_at"] = python_float(place.finished_at);
+    m["ss_output_name"] = text_or_none(o.save.output_name);
+    m["ss_learning_rate"] = python_float(o.optimizer.learning_rate);
+    m["ss_text_encoder_lr"] = python_optional(o.optimizer.text_encoder_lr);
+    m["ss_unet_lr"] = python_optional(o.optimizer.unet_lr);
+    m["ss_num_batches_per_epoch"] = fmt::format("{}", in.steps.num_batches);
+    m["ss_num_epochs"] = fmt::format("{}", in.steps.num_epochs);
+    m["ss_max_train_steps"] = fmt::format("{}", in.steps.max_train_steps);
+    m["ss_steps"] = fmt::format("{}", place.step);
+    m["ss_epoch"] = fmt::format("{}", place.epoch);
+    m["ss_gradient_checkpointing"] = python_bool(o.device.gradient_checkpointing);
+    m["ss_gradient_accumulation_steps"] = fmt::format("{}", o.length.gradient_accumulation_steps);
+    const double warmup = o.optimizer.lr_warmup_steps;
+    m["ss_lr_warmup_steps"] = warmup > 0 && warmup < 1
+                                  ? python_float(warmup)
+                                  : fmt::format("{}", static_cast<int64_t>(warmup));
+    m["ss_lr_scheduler"] = o.optimizer.lr_scheduler;
+    m["ss_optimizer"] = optimizer_text(o.optimizer);
+    m["ss_max_grad_norm"] = python_float(o.optimizer.max_grad_norm);
+    m["ss_seed"] = fmt::format("{}", in.identity.seed);
+}
+
+void add_training(const MetadataInputs& in, io::Metadata& m) {
+    const TrainOptions& o = *in.options;
+    m["ss_lowram"] = "False";
+    m["ss_cache_latents"] = python_bool(o.latents.cache_latents || o.latents.cache_latents_to_disk);
+    m["ss_full_fp16"] = "False";
+    m["ss_network_dropout"] = kNone;
+    m["ss_mixed_precision"] = o.device.mixed_precision;
+    m["ss_clip_skip"] = nonzero_int(o.model.clip_skip);
+    m["ss_max_token_length"] = o.model.max_token_length == 75
+                                   ? std::string(kNone)
+                                   : fmt::format("{}", o.model.max_token_length);
+    m["ss_noise_offset"] = nonzero(o.loss.noise_offset);
+    m["ss_multires_noise_iterations"] = nonzero_int(o.loss.multires_noise_iterations);
+    m["ss_multires_noise_discount"] = python_float(o.loss.multires_noise_discount);
+    m["ss_adaptive_noise_scale"] = kNone;
+    m["ss_caption_dropout_rate"] = python_float(o.caption.caption_dropout_rate);
+    m["ss_caption_dropout_every_n_epochs"] =
+        fmt::format("{}", o.caption.caption_dropout_every_n_epochs);
+    m["ss_caption_tag_dropout_rate"] = python_float(o.caption.caption_tag_dropout_rate);
+    m["ss_face_crop_aug_range"] = kNone;
+    m["ss_prior_loss_weight"] = python_float(o.dataset.prior_loss_weight);
+    m["ss_min_snr_gamma"] = nonzero(o.loss.min_snr_gamma);
+    m["ss_scale_weight_norms"] = kNone;
+    m["ss_training_comment"] = text_or_none(o.save.training_comment);
+    m["ss_sd_scripts_commit_hash"] = "(unknown)";
+    m["ss_sd_model_name"] = in.model.name;
+    m["ss_sd_model_hash"] = in.model.legacy_hash;
+    m["ss_new_sd_model_hash"] = in.model.sha256;
+    if (in.vae) {
+        m["ss_vae_name"] = in.vae->name;
+        m["ss_vae_hash"] = in.vae->legacy_hash;
+        m["ss_new_vae_hash"] = in.vae->sha256;
+    }
+    m["ss_zero_terminal_snr"] = "False";
+    m["ss_ip_noise_gamma"] = kNone;
+    m["ss_debiased_estimation"] = "False";
+    m["ss_noise_offset_random_strength"] = "False";
+    m["ss_ip_noise_gamma_random_strength"] = "False";
+    m["ss_loss_type"] = "l2";
+    m["ss_huber_schedule"] = "snr";
+    m["ss_huber_scale"] = "1.0";
+    m["ss_huber_c"] = "0.1";
+    m["ss_fp8_base"] = "False";
+    m["ss_fp8_base_unet"] = "False";
+}
+
+void add_validation(io::Metadata& m) {
+    m["ss_num_validation_images"] = "0";
+    m["ss_validation_seed"] = kNone;
+    m["ss_validation_split"] = "0.0";
+    m["ss_max_validation_steps"] = kNone;
+    m["ss_validate_every_n_epochs"] = kNone;
+    m["ss_validate_every_n_steps"] = kNone;
+    m["ss_resize_interpolation"] = kNone;
+}
+
+void add_data(const MetadataInputs& in, io::Metadata& m) {
+    const TrainOptions& o = *in.options;
+    const data::Dataset& dataset = in.data->dataset;
+    m["ss_num_train_images"] = fmt::format("{}", dataset.num_train_images);
+    m["ss_num_reg_images"] = fmt::format("{}", dataset.num_reg_images);
+    m["ss_batch_size_per_device"] = fmt::format("{}", o.latents.train_batch_size);
+    m["ss_total_batch_size"] =
+        fmt::format("{}", o.latents.train_batch_size * o.length.gradient_accumulation_steps);
+    m["ss_resolution"] =
+        fmt::format("({}, {})", o.bucket.resolution.width_px, o.bucket.resolution.height_px);
+    m["ss_color_aug"] = "False";
+    m["ss_flip_aug"] = python_bool(o.latents.flip_aug);
+    m["ss_random_crop"] = "False";
+    m["ss_shuffle_caption"] = python_bool(o.caption.shuffle_caption);
+    m["ss_enable_bucket"] = python_bool(o.bucket.enable_bucket);
+    m["ss_bucket_no_upscale"] = python_bool(o.bucket.no_upscale);
+    m["ss_min_bucket_reso"] = fmt::format("{}", o.bucket.min_bucket_reso_px);
+    m["ss_max_bucket_reso"] = fmt::format("{}", o.bucket.max_bucket_reso_px);
+    m["ss_keep_tokens"] = fmt::format("{}", o.caption.keep_tokens);
+    m["ss_dataset_dirs"] = python_json(dirs_json(dataset, false));
+    m["ss_reg_dataset_dirs"] = python_json(dirs_json(dataset, true));
+    m["ss_tag_frequency"] = python_json(tags_json(dataset));
+    m["ss_bucket_info"] =
+        o.bucket.enable_bucket ? python_json(buckets_json(*in.data)) : std::string("null");
+}
+
+void add_modelspec(const MetadataInputs& in, const SavePlace& place, io::Metadata& m) {
+    const TrainOptions& o = *in.options;
+    const std::string date = iso_time(place.finished_at);
+    std::string title = o.save.metadata_title;
+    if (title.empty()) title = o.save.output_name;
+    if (title.empty()) title = "LoRA@" + date;
+    m["modelspec.sai_model_spec"] = "1.0.1";
+    m["modelspec.architecture"] = "stable-diffusion-v1/lora";
+    m["modelspec.implementation"] = "diffusers";
+    m["modelspec.implementation_version"] = "lora.cpp";
+    m["modelspec.title"] = title;
+    m["modelspec.resolution"] =
+        fmt::format("{}x{}", o.bucket.resolution.width_px, o.bucket.resolution.height_px);
+    m["modelspec.date"] = date;
+    m["modelspec.prediction_type"] = o.model.v_parameterization ? "v" : "epsilon";
+    const std::pair<const char*, const std::string*> optional[] = {
+        {"modelspec.author", &o.save.metadata_author},
+        {"modelspec.description", &o.save.metadata_description},
+        {"modelspec.license", &o.save.metadata_license},
+        {"modelspec.tags", &o.save.metadata_tags}};
+    for (const auto& [key, value] : optional) {
+        if (!value->empty()) m[key] = *value;
+    }
+    if (o.loss.min_timestep != 0 || o.loss.max_timestep != 1000) {
+        m["modelspec.timestep_range"] =
+            fmt::format("{},{}", o.loss.min_timestep, o.loss.max_timestep);
+    }
+    if (o.model.clip_skip != 0) m["modelspec.encoder_layer"] = fmt::format("{}", o.model.clip_skip);
+}
+
+}  // namespace
+
+std::optional<int64_t> source_date_epoch() {
+    const char* text = std::getenv("SOURCE_DATE_EPOCH");
+    if (text == nullptr || *text == '\0') return std::nullopt;
+    char* end = nullptr;
+    const int64_t value = std::strtoll(text, &end, 10);
+    if (*end != '\0') return std::nullopt;
+    return value;
+}
+
+double file_time() {
+    if (const auto fixed = source_date_epoch()) return static_cast<double>(*fixed);
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return static_cast<double>(std::chrono::duration_cast<std::chrono::microseconds>(now).count()) /
+           1e6;
+}
+
+RunIdentity new_identity(std::optional<uint64_t> seed) {
+    std::random_device device;
+    RunIdentity identity;
+    identity.seed = seed ? *seed : device();
+    identity.session_id =
+        source_date_epoch() ? Rng(identity.seed, RngStream::kSession).next_u32() : device();
+    identity.started_at = file_time();
+    return identity;
+}
+
+FileHashes hash_model_file(const std::string& path) {
+    const MappedFile file(path);
+    const std::span<const std::byte> bytes = file.bytes();
+    FileHashes hashes;
+    hashes.name = base_name(path);
+    const size_t begin = std::min(kLegacyBegin, bytes.size());
+    const size_t count = std::min(kLegacyBytes, bytes.size() - begin);
+    hashes.legacy_hash = sha256_hex(bytes.subspan(begin, count)).substr(0, 8);
+    hashes.sha256 = sha256_hex(bytes);
+    return hashes;
+}
+
+io::Metadata make_metadata(const MetadataInputs& inputs, const SavePlace& place) {
+    io::Metadata metadata;
+    add_network(*inputs.options, metadata);
+    add_modelspec(inputs, place, metadata);
+    if (inputs.options->save.no_metadata) return metadata;
+    add_schedule(inputs, place, metadata);
+    add_training(inputs, metadata);
+    add_validation(metadata);
+    add_data(inputs, metadata);
+    return metadata;
+}
+
+}  // namespace lora::train

@@ -1,0 +1,66 @@
+// The trainable network of a run: which modules, how their matrices lie in one flat fp32 buffer,
+// and how they start. Not the file format (lora_file.h), not the graph (nn/lora). Order    text
+// encoder, then UNet; modules in network order; down, then up. Every matrix starts at
+//          a multiple of kAlignment elements; the gaps stay zero.
+// Shapes   lora_down [R, in(, kh, kw)], lora_up [out, R(, 1, 1)] as in the file.
+// Threads  plain values.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tensor/shape.h"
+
+namespace lora::train {
+
+enum class NetworkPart : uint8_t { kTextEncoder, kUNet };
+
+struct LoraModule {
+    std::string name;  // "lora_unet_mid_block_attentions_0_proj_in"
+    Shape weight;      // of the frozen layer: [out, in] or [out, in, kh, kw]
+    NetworkPart part = NetworkPart::kUNet;
+    int64_t rank = 4;
+    double alpha = 1;
+};
+
+struct ParameterEntry {
+    std::string key;  // "<module>.lora_down.weight"
+    Shape shape;      // as in the file
+    NetworkPart part = NetworkPart::kUNet;
+    int64_t offset = 0;  // elements into the flat buffer
+    int64_t count = 0;
+};
+
+class Network {
+public:
+    static constexpr int64_t kAlignment = 16;
+
+    Network() = default;
+    explicit Network(std::vector<LoraModule> modules);
+
+    [[nodiscard]] const std::vector<LoraModule>& modules() const { return modules_; }
+    // Down and up of every module, in order.
+    [[nodiscard]] const std::vector<ParameterEntry>& entries() const { return entries_; }
+    // nullptr when there is none.
+    [[nodiscard]] const ParameterEntry* find(std::string_view key) const;
+    // Elements of the flat buffer, gaps included.
+    [[nodiscard]] int64_t num_elements() const { return num_elements_; }
+    // Trainable numbers, without gaps.
+    [[nodiscard]] int64_t num_parameters() const;
+    [[nodiscard]] bool has_part(NetworkPart part) const;
+
+private:
+    std::vector<LoraModule> modules_;
+    std::vector<ParameterEntry> entries_;
+    int64_t num_elements_ = 0;
+};
+
+// Fresh matrices: down uniform in +-1/sqrt(fan_in) (Kaiming, a = sqrt 5), up zero. The numbers of a
+// module depend on the seed and its name only.
+[[nodiscard]] std::vector<float> initial_values(const Network& network, uint64_t seed);
+
+}  // namespace lora::train

@@ -1,0 +1,154 @@
+#include "train/run_settings.h"
+
+#include <fmt/format.h>
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "train/python_text.h"
+
+namespace lora::train {
+namespace {
+
+std::string joined(const std::vector<std::pair<std::string, std::string>>& args) {
+    std::string text;
+    for (const auto& [key, value] : args) text += fmt::format("{}={} ", key, value);
+    return text;
+}
+
+// Names, captions, repeats and sizes of all pictures; folders by name, so that moving the whole
+// folder changes nothing.
+std::string dataset_identity(const data::BucketedDataset& data) {
+    Sha256 hash;
+    for (size_t i = 0; i < data.dataset.images.size(); ++i) {
+        const data::ImageEntry& image = data.dataset.images[i];
+        const auto& folder = data.dataset.folders[static_cast<size_t>(image.folder_idx)];
+        hash.update(fmt::format("{}\n{}\n{}\n{} {} {} {}\n",
+                                folder.name,
+                                base_name(image.path),
+                                image.caption,
+                                image.repeats,
+                                data::to_string(image.size),
+                                image.loss_weight,
+                                data::to_string(data.choices[i].bucket)));
+    }
+    return fmt::format(
+        "{} pictures, {}", data.dataset.images.size(), hash.hex_digest().substr(0, 16));
+}
+
+void add_caption_settings(const data::CaptionOptions& c, Settings& s) {
+    s["caption"] = fmt::format(
+        "shuffle_caption={} keep_tokens={} keep_tokens_separator={} caption_separator={} "
+        "secondary_separator={} dropout={}/{}/{} warmup={}/{} wildcard={} prefix={} suffix={} "
+        "max={}",
+        c.shuffle_caption,
+        c.keep_tokens,
+        c.keep_tokens_separator,
+        c.caption_separator,
+        c.secondary_separator,
+        c.caption_dropout_rate,
+        c.caption_dropout_every_n_epochs,
+        c.caption_tag_dropout_rate,
+        c.token_warmup_min,
+        c.token_warmup_step,
+        c.enable_wildcard,
+        c.caption_prefix,
+        c.caption_suffix,
+        c.max_shuffled_tags);
+}
+
+}  // namespace
+
+Settings fixed_settings(const TrainOptions& o,
+                        const data::BucketedDataset& data,
+                        const std::string& model_identity,
+                        DType dtype) {
+    Settings s;
+    s["pretrained_model_name_or_path"] = model_identity;
+    s["train_data_dir"] = dataset_identity(data);
+    s["v_parameterization"] = python_bool(o.model.v_parameterization);
+    s["clip_skip"] = fmt::format("{}", std::max<int64_t>(o.model.clip_skip, 1));
+    s["max_token_length"] = fmt::format("{}", o.model.max_token_length);
+    s["train_batch_size"] = fmt::format("{}", o.latents.train_batch_size);
+    s["flip_aug"] = python_bool(o.latents.flip_aug);
+    s["cache_latents"] = python_bool(o.latents.cache_latents);
+    s["gradient_accumulation_steps"] = fmt::format("{}", o.length.gradient_accumulation_steps);
+    s["network_module"] = o.network.network_module;
+    s["network_dim"] = fmt::format("{}", o.network.network_dim);
+    s["network_alpha"] = python_float(o.network.network_alpha);
+    s["network_args"] = joined(o.network.network_args);
+    s["network_train_unet_only"] = python_bool(o.network.network_train_unet_only);
+    s["network_train_text_encoder_only"] = python_bool(o.network.network_train_text_encoder_only);
+    s["optimizer_type"] = o.optimizer.optimizer_type;
+    s["optimizer_args"] = joined(o.optimizer.optimizer_args);
+    s["max_grad_norm"] = python_float(o.optimizer.max_grad_norm);
+    s["min_snr_gamma"] = python_float(o.loss.min_snr_gamma);
+    s["noise_offset"] = python_float(o.loss.noise_offset);
+    s["multires_noise"] =
+        fmt::format("{} {}", o.loss.multires_noise_iterations, o.loss.multires_noise_discount);
+    s["timesteps"] = fmt::format("{} {}", o.loss.min_timestep, o.loss.max_timestep);
+    s["compute type"] = std::string(dtype_name(dtype));
+    add_caption_settings(o.caption, s);
+    return s;
+}
+
+Settings free_settings(const TrainOptions& o) {
+    Settings s;
+    s["learning_rate"] = python_float(o.optimizer.learning_rate);
+    s["unet_lr"] = python_optional(o.optimizer.unet_lr);
+    s["text_encoder_lr"] = python_optional(o.optimizer.text_encoder_lr);
+    s["lr_scheduler"] = fmt::format("{} cycles {} power {}",
+                                    o.optimizer.lr_scheduler,
+                                    o.optimizer.lr_scheduler_num_cycles,
+                                    o.optimizer.lr_scheduler_power);
+    s["lr_warmup_steps"] = python_float(o.optimizer.lr_warmup_steps);
+    s["max_train_epochs"] = fmt::format("{}", o.length.max_train_epochs);
+    if (o.length.max_train_epochs == 0) {
+        s["max_train_steps"] = fmt::format("{}", o.length.max_train_steps);
+    }
+    return s;
+}
+
+DType compute_dtype(const DeviceOptions& options,
+                    const backend::Backend& backend,
+                    Diagnostics& warnings) {
+    if (options.mixed_precision == "no") return DType::kF32;
+    if (backend.supports(DType::kBF16) && backend.preferred_dtype() == DType::kBF16) {
+        if (options.mixed_precision == "fp16") {
+            warnings.push_back({Severity::kNote,
+                                "mixed_precision",
+                                "computed in bf16, which needs no "
+                                "loss scaling",
+                                ""});
+        }
+        return DType::kBF16;
+    }
+    warnings.push_back({Severity::kNote,
+                        "mixed_precision",
+                        fmt::format("this device is faster in fp32 than in {}; computed in fp32",
+                                    options.mixed_precision),
+                        ""});
+    return DType::kF32;
+}
+
+LrScheduleOptions lr_schedule_options(const OptimizerOptions& o, int64_t max_train_steps) {
+    return {.name = o.lr_scheduler,
+            .num_warmup_steps = steps_from_share(o.lr_warmup_steps, max_train_steps),
+            .num_training_steps = max_train_steps,
+            .num_cycles = o.lr_scheduler_num_cycles,
+            .power = o.lr_scheduler_power,
+            .base_lr = o.learning_rate,
+            .timescale = o.lr_scheduler_timescale,
+            .min_lr_ratio = o.lr_scheduler_min_lr_ratio.value_or(0),
+            .num_decay_steps = steps_from_share(o.lr_decay_steps, max_train_steps)};
+}
+
+Optimizer::Rates base_rates(const OptimizerOptions& o, const NetworkOptions& network) {
+    Optimizer::Rates rates;
+    if (!network.network_train_unet_only) {
+        rates.text_encoder = o.text_encoder_lr.value_or(o.learning_rate);
+    }
+    if (!network.network_train_text_encoder_only) rates.unet = o.unet_lr.value_or(o.learning_rate);
+    return rates;
+}
+
+}  // namespace lora::train

@@ -1,0 +1,306 @@
+// The part of a TrainingRun that works: encodes, binds, trains.
+#include <chrono>
+#include <ctime>
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "train/internal/training_run_impl.h"
+#include "train/lora_file.h"
+#include "train/memory_usage.h"
+#include "train/run_settings.h"
+#include "train/state_folders.h"
+#include "train/trainer.h"
+
+namespace lora::train {
+namespace {
+
+// Size and kohya's legacy hash: cheap, and different for different models.
+std::string model_identity(const std::string& path) {
+    const MappedFile file(path);
+    const auto bytes = file.bytes();
+    const size_t begin = std::min<size_t>(0x100000, bytes.size());
+    const size_t count = std::min<size_t>(0x10000, bytes.size() - begin);
+    return fmt::format(
+        "{} bytes, {}", bytes.size(), sha256_hex(bytes.subspan(begin, count)).substr(0, 8));
+}
+
+// "20260131123059", local time.
+std::string time_stamp() {
+    const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+    std::tm fields{};
+#ifdef _WIN32
+    localtime_s(&fields, &now);
+#else
+    localtime_r(&now, &fields);
+#endif
+    return fmt::format("{:04}{:02}{:02}{:02}{:02}{:02}",
+                       fields.tm_year + 1900,
+                       fields.tm_mon + 1,
+                       fields.tm_mday,
+                       fields.tm_hour,
+                       fields.tm_min,
+                       fields.tm_sec);
+}
+
+}  // namespace
+
+Settings TrainingRun::Impl::fixed() const {
+    Settings settings = fixed_settings(
+        options, data, model_identity(options.model.pretrained_model_name_or_path), dtype);
+    settings["seed"] = fmt::format("{}", identity.seed);
+    return settings;
+}
+
+void TrainingRun::Impl::check_state(bool with_data) const {
+    if (resume.empty()) return;
+    const StateSummary saved = read_state_summary(resume);
+    Settings settings = fixed();
+    if (!with_data) settings.erase("train_data_dir");
+    const Diagnostics warnings = compare_settings(saved, settings, free_settings(options));
+    if (with_data) log_diagnostics(warnings);
+    if (saved.step >= steps.max_train_steps) {
+        throw Error(ErrorCode::kConfig,
+                    fmt::format("the train state has {} steps, the run ends at {}",
+                                saved.step,
+                                steps.max_train_steps))
+            .with_hint("raise --max_train_epochs or --max_train_steps to train further");
+    }
+}
+
+void TrainingRun::Impl::drop_pictures(const std::vector<UnreadablePicture>& unreadable) {
+    std::vector<bool> drop(data.dataset.images.size(), false);
+    for (const UnreadablePicture& picture : unreadable) {
+        const auto idx = static_cast<size_t>(picture.image_idx);
+        drop[idx] = true;
+        log::warning("{} is left out: {}", data.dataset.images[idx].path, picture.reason);
+    }
+    data::Dataset kept = std::move(data.dataset);
+    std::vector<data::ImageEntry> images;
+    for (size_t i = 0; i < kept.images.size(); ++i) {
+        if (!drop[i]) {
+            images.push_back(std::move(kept.images[i]));
+        } else {
+            const data::ImageEntry& gone = kept.images[i];
+            --kept.folders[static_cast<size_t>(gone.folder_idx)].num_images;
+            (gone.is_reg ? kept.num_reg_images : kept.num_train_images) -= gone.repeats;
+        }
+    }
+    if (images.empty()) {
+        throw Error(ErrorCode::kData,
+                    fmt::format("no picture in {} can be decoded", options.dataset.train_data_dir));
+    }
+    kept.images = std::move(images);
+    data = data::assign_buckets(std::move(kept), data::BucketChooser(options.bucket));
+    plan_steps();
+    make_step();
+    fill_plan();
+}
+
+LatentStore TrainingRun::Impl::encode(EventSink& events) {
+    EncodeRequest request = encode_request();
+    request.on_progress = [&events](int64_t done, int64_t total) {
+        events.on_event(PrecomputeProgress{done, total});
+    };
+    const LatentStoreOptions store_options{.seed = identity.seed,
+                                           .redraw = !options.latents.cache_latents,
+                                           .latent_scale = vae.latent_scale};
+    LatentStore store(store_options, data.dataset.images.size());
+    const std::vector<UnreadablePicture> unreadable = encode_latents(request, store);
+    if (unreadable.empty()) return store;
+    drop_pictures(unreadable);
+    request.on_progress = nullptr;
+    LatentStore again(store_options, data.dataset.images.size());
+    if (!encode_latents(request, again).empty()) {
+        throw Error(ErrorCode::kData, "pictures changed while they were read");
+    }
+    return again;
+}
+
+std::vector<float> TrainingRun::Impl::start_values() const {
+    const Network& network = step->model().network;
+    std::vector<float> values = initial_values(network, identity.seed);
+    const std::string& path = options.network.network_weights;
+    if (path.empty()) return values;
+    const LoadReport report = load_lora(path, network, values);
+    if (!report.missing.empty()) {
+        log::warning("{}: {} tensors of the network are missing, first {}",
+                     path,
+                     report.missing.size(),
+                     report.missing.front());
+    }
+    if (!report.unexpected.empty()) {
+        log::warning("{}: {} tensors are not of this network, first {}",
+                     path,
+                     report.unexpected.size(),
+                     report.unexpected.front());
+    }
+    return values;
+}
+
+Progress TrainingRun::Impl::fill_buffers(const ParameterBuffers& buffers) const {
+    if (resume.empty()) {
+        write_floats(*buffers.values, start_values());
+        return {};
+    }
+    const TrainState state = load_state(resume, step->model().network);
+    write_floats(*buffers.values, state.values);
+    write_floats(*buffers.moment1, state.moment1);
+    write_floats(*buffers.moment2, state.moment2);
+    if (state.summary.plan != plan_text()) {
+        log::warning(
+            "device, build or plan changed since the state was saved: the rest of the run is "
+            "not bit-identical to an uninterrupted one");
+    }
+    log::info("resuming {} after step {}", resume, state.summary.step);
+    return {.step = state.summary.step,
+            .next_epoch = state.summary.epoch,
+            .next_batch = state.summary.batch_idx,
+            .losses = LossAverage(state.summary.losses)};
+}
+
+std::string TrainingRun::Impl::plan_text() const {
+    return fmt::format("{}, {}, {}, {:016x}",
+                       backend->name(),
+                       backend->device_description(),
+                       dtype_name(dtype),
+                       step->plan_identity());
+}
+
+data::LoaderOptions TrainingRun::Impl::loader_options(const Progress& progress) const {
+    return {
+        .seed = identity.seed,
+        .batch_size = options.latents.train_batch_size,
+        .flip_aug = options.latents.flip_aug,
+        .gradient_accumulation_steps = options.length.gradient_accumulation_steps,
+        .caption = options.caption,
+        .chunks = {.max_token_length = options.model.max_token_length,
+                   .family = info.family == models::Family::kSD2 ? text::TextEncoderFamily::kSD2
+                                                                 : text::TextEncoderFamily::kSD1},
+        .plan = steps,
+        .first_epoch = progress.next_epoch,
+        .first_batch_idx = progress.next_batch};
+}
+
+void TrainingRun::Impl::announce(EventSink& events, const std::string& run) const {
+    RunStarted started{.run = run,
+                       .output_name = options.save.output_name,
+                       .backend = std::string(backend->name()),
+                       .device = backend->device_description(),
+                       .dtype = std::string(dtype_name(dtype)),
+                       .seed = identity.seed};
+    if (!resume.empty()) started.resumed_step = read_state_summary(resume).step;
+    events.on_event(started);
+}
+
+RunResult TrainingRun::Impl::train(const std::stop_token& stop, EventSink& events) {
+    const LatentStore latents = encode(events);
+    check_state(true);
+    PlanReady ready{.images = plan.num_images,
+                    .buckets = {},
+                    .steps = plan.steps,
+                    .epochs = plan.epochs,
+                    .planned_peak_bytes = plan.planned_peak_bytes,
+                    .estimated_s = plan.estimated_s};
+    for (const data::BucketUse& use : plan.buckets) {
+        ready.buckets.push_back({use.size.width_px, use.size.height_px, use.count});
+    }
+    events.on_event(ready);
+
+    WeightStore weights(*backend);
+    weights.add_source(file_source(model_file));
+    const Network& network = step->model().network;
+    const auto untrained = std::make_shared<const std::vector<float>>(start_values());
+    weights.add_source(
+        [&network, untrained](const std::string& name) -> std::optional<SourceTensor> {
+            const ParameterEntry* entry = network.find(name);
+            if (entry == nullptr) return std::nullopt;
+            const auto part =
+                std::span(*untrained)
+                    .subspan(static_cast<size_t>(entry->offset), static_cast<size_t>(entry->count));
+            return SourceTensor{{DType::kF32, entry->shape, std::as_bytes(part)}, untrained};
+        });
+    const ParameterBuffers buffers = make_parameter_buffers(*backend, network);
+    const std::string plan_identity = plan_text();
+    const Progress progress = fill_buffers(buffers);
+    step->compile(weights, buffers);
+    reset_peak_resident();
+    const size_t resident = resident_bytes();
+    Optimizer optimizer(
+        *backend,
+        buffers,
+        trained_ranges(network, step->trained()),
+        adamw_options(options.optimizer.optimizer_args, options.optimizer.max_grad_norm));
+    RunSaver saver(
+        {.options = &options,
+         .network = &network,
+         .buffers = &buffers,
+         .metadata = {.options = &options,
+                      .data = &data,
+                      .steps = steps,
+                      .identity = identity,
+                      .model = {},
+                      .vae = {}},
+         .fixed = fixed(),
+         .free = free_settings(options),
+         .plan = plan_identity,
+         .events = &events});
+    data::Loader loader(
+        data, loader_options(progress), [&latents](int64_t image_idx, bool flipped) {
+            return latents.latent(image_idx, flipped);
+        });
+    Trainer trainer({.options = &options,
+                     .seed = identity.seed,
+                     .steps = steps,
+                     .loader = &loader,
+                     .latents = &latents,
+                     .micro_step = step.get(),
+                     .optimizer = &optimizer,
+                     .gradients = buffers.gradients.get(),
+                     .schedule = lr_schedule_options(options.optimizer, steps.max_train_steps),
+                     .rates = base_rates(options.optimizer, options.network),
+                     .saver = &saver,
+                     .events = &events,
+                     .preview = {}},
+                    progress);
+    RunResult result = trainer.run(stop);
+    result.planned_peak_bytes = plan.planned_peak_bytes;
+    const size_t peak = peak_resident_bytes();
+    result.measured_peak_bytes = peak > resident ? peak - resident : 0;
+    return result;
+}
+
+RunResult TrainingRun::train(std::stop_token stop, EventSink& events) {
+    Impl& impl = *impl_;
+    const SaveOptions& save = impl.options.save;
+    make_directories(save.output_dir);
+    // Fails now, not after hours, when the folder cannot be written; leaves nothing behind.
+    AtomicFile(join_path(save.output_dir, "lora.probe")).write("x");
+    remove_leftovers(save);
+    log_diagnostics(impl.plan.warnings);
+    const std::string run = impl.options.log.log_prefix + time_stamp();
+    std::unique_ptr<JsonLinesSink> file;
+    std::vector<EventSink*> sinks{&events};
+    if (!impl.options.log.logging_dir.empty()) {
+        const std::string folder = join_path(impl.options.log.logging_dir, run);
+        file = std::make_unique<JsonLinesSink>(join_path(folder, "events.jsonl"));
+        sinks.push_back(file.get());
+    }
+    TeeSink all(sinks);
+    const auto start = std::chrono::steady_clock::now();
+    impl.announce(all, run);
+    const RunResult result = impl.train(stop, all);
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    all.on_event(RunEnded{.status = "done",
+                          .step = result.steps,
+                          .seconds = elapsed.count(),
+                          .average_loss = result.average_loss,
+                          .measured_peak_bytes = result.measured_peak_bytes,
+                          .output_file = result.output_file});
+    return result;
+}
+
+}  // namespace lora::train

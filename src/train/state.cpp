@@ -1,0 +1,235 @@
+#include "train/state.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/attempt.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "train/lora_file.h"
+
+namespace lora::train {
+namespace {
+
+constexpr std::string_view kNetworkFile = "network.safetensors";
+constexpr std::string_view kOptimizerFile = "optimizer.safetensors";
+constexpr std::string_view kSummaryFile = "train_state.json";
+constexpr std::string_view kMarkerFile = "complete.json";
+constexpr std::string_view kFormat = "lora.cpp train state";
+constexpr int64_t kVersion = 1;
+
+OrderedJson summary_json(const StateSummary& s) {
+    return {{"format", kFormat},
+            {"version", kVersion},
+            {"current_step", s.step},
+            {"current_epoch", s.epoch},
+            {"next_batch", s.batch_idx},
+            {"seed", s.identity.seed},
+            {"session_id", s.identity.session_id},
+            {"started_at", s.identity.started_at},
+            {"losses", s.losses},
+            {"fixed_settings", s.fixed},
+            {"free_settings", s.free},
+            {"plan", s.plan}};
+}
+
+template <typename T>
+T field(const Json& json, const char* name) {
+    const auto found = json.find(name);
+    bool fits = found != json.end();
+    if constexpr (std::is_same_v<T, std::string>) {
+        fits = fits && found->is_string();
+    } else if constexpr (std::is_same_v<T, Settings>) {
+        fits =
+            fits && found->is_object() &&
+            std::all_of(found->begin(), found->end(), [](const Json& v) { return v.is_string(); });
+    } else if constexpr (std::is_same_v<T, std::vector<double>>) {
+        fits =
+            fits && found->is_array() &&
+            std::all_of(found->begin(), found->end(), [](const Json& v) { return v.is_number(); });
+    } else if constexpr (std::is_same_v<T, double>) {
+        fits = fits && found->is_number();
+    } else {
+        fits = fits && found->is_number_integer() && found->get<int64_t>() >= 0;
+    }
+    if (!fits)
+        throw Error(ErrorCode::kFormat, fmt::format("field \"{}\" is missing or wrong", name));
+    return found->get<T>();
+}
+
+StateSummary summary_of(const Json& json) {
+    if (!json.is_object() || field<std::string>(json, "format") != kFormat) {
+        throw Error(ErrorCode::kFormat, "not a train state of lora.cpp")
+            .with_hint("states of other programs cannot be resumed");
+    }
+    if (field<int64_t>(json, "version") != kVersion) {
+        throw Error(ErrorCode::kFormat, "written by another version of lora.cpp");
+    }
+    StateSummary s;
+    s.step = field<int64_t>(json, "current_step");
+    s.epoch = field<int64_t>(json, "current_epoch");
+    s.batch_idx = field<int64_t>(json, "next_batch");
+    s.identity.seed = json.contains("seed") && json["seed"].is_number_unsigned()
+                          ? json["seed"].get<uint64_t>()
+                          : static_cast<uint64_t>(field<int64_t>(json, "seed"));
+    s.identity.session_id = static_cast<uint64_t>(field<int64_t>(json, "session_id"));
+    s.identity.started_at = field<double>(json, "started_at");
+    s.losses = field<std::vector<double>>(json, "losses");
+    s.fixed = field<Settings>(json, "fixed_settings");
+    s.free = field<Settings>(json, "free_settings");
+    s.plan = field<std::string>(json, "plan");
+    return s;
+}
+
+void write_moments(const std::string& path, const Network& network, const TrainState& state) {
+    std::vector<io::NamedTensor> tensors;
+    const auto add = [&](const char* prefix, const std::vector<float>& values) {
+        for (const ParameterEntry& entry : network.entries()) {
+            const std::span<const float> part = std::span(values).subspan(
+                static_cast<size_t>(entry.offset), static_cast<size_t>(entry.count));
+            tensors.push_back(
+                {prefix + entry.key, {DType::kF32, entry.shape, std::as_bytes(part)}});
+        }
+    };
+    add("moment1.", state.moment1);
+    add("moment2.", state.moment2);
+    io::write_safetensors(path, tensors, {});
+}
+
+std::vector<float> read_moments(const io::SafetensorsFile& file,
+                                const char* prefix,
+                                const Network& network) {
+    std::vector<float> values(static_cast<size_t>(network.num_elements()), 0.0F);
+    for (const ParameterEntry& entry : network.entries()) {
+        const TensorView view = file.at(prefix + entry.key);
+        if (view.shape != entry.shape || view.dtype != DType::kF32) {
+            throw Error(ErrorCode::kFormat,
+                        fmt::format("tensor {}{} has another shape or type", prefix, entry.key));
+        }
+        const std::vector<float> numbers = to_floats(view);
+        std::copy(numbers.begin(), numbers.end(), values.begin() + entry.offset);
+    }
+    return values;
+}
+
+// {"network.safetensors": 1234, ...}
+std::string marker_text(const std::string& folder) {
+    OrderedJson sizes;
+    for (const std::string_view name : {kNetworkFile, kOptimizerFile, kSummaryFile}) {
+        sizes[std::string(name)] = file_size_bytes(join_path(folder, name));
+    }
+    return sizes.dump(1) + "\n";
+}
+
+void step(const SaveHook& hook, std::string_view name) {
+    if (hook) hook(name);
+}
+
+}  // namespace
+
+void save_state(const std::string& path,
+                const Network& network,
+                const TrainState& state,
+                const SaveHook& hook) {
+    with_context(fmt::format("while saving the train state {}", path), [&] {
+        const std::string partial = path + std::string(kPartialSuffix);
+        step(hook, "folder");
+        remove_directory(partial);
+        make_directories(partial);
+        step(hook, "network");
+        save_lora(join_path(partial, kNetworkFile), network, state.values, DType::kF32, {});
+        step(hook, "optimizer");
+        write_moments(join_path(partial, kOptimizerFile), network, state);
+        step(hook, "summary");
+        write_file_atomically(join_path(partial, kSummaryFile),
+                              summary_json(state.summary).dump(1) + "\n");
+        step(hook, "marker");
+        write_file_atomically(join_path(partial, kMarkerFile), marker_text(partial));
+        step(hook, "rename");
+        replace_directory(partial, path);
+    });
+}
+
+void remove_state(const std::string& path) {
+    remove_file_if_exists(join_path(path, kMarkerFile));
+    remove_directory(path);
+}
+
+bool is_whole_state(const std::string& path) {
+    const std::string marker = join_path(path, kMarkerFile);
+    if (!path_exists(marker)) return false;
+    Json sizes;
+    const auto broken = attempt([&] { sizes = parse_json(read_text_file(marker), marker); });
+    if (broken || !sizes.is_object()) return false;
+    for (const std::string_view name : {kNetworkFile, kOptimizerFile, kSummaryFile}) {
+        const std::string file = join_path(path, name);
+        const auto size = sizes.find(std::string(name));
+        if (size == sizes.end() || !size->is_number_unsigned() || !path_exists(file)) return false;
+        if (file_size_bytes(file) != size->get<uint64_t>()) return false;
+    }
+    return true;
+}
+
+StateSummary read_state_summary(const std::string& path) {
+    return with_context(fmt::format("while reading the train state {}", path), [&] {
+        if (!is_directory(path)) {
+            throw Error(ErrorCode::kIo, fmt::format("{} is not a folder", path))
+                .with_hint("give --resume the folder whose name ends with -state");
+        }
+        if (!is_whole_state(path)) {
+            throw Error(ErrorCode::kFormat, "the train state is not whole")
+                .with_hint("its files are missing or cut short; resume from another one");
+        }
+        const std::string file = join_path(path, kSummaryFile);
+        return summary_of(parse_json(read_text_file(file), file));
+    });
+}
+
+TrainState load_state(const std::string& path, const Network& network) {
+    TrainState state;
+    state.summary = read_state_summary(path);
+    with_context(fmt::format("while reading the train state {}", path), [&] {
+        state.values.assign(static_cast<size_t>(network.num_elements()), 0.0F);
+        const LoadReport report = load_lora(join_path(path, kNetworkFile), network, state.values);
+        if (!report.missing.empty() || !report.unexpected.empty()) {
+            throw Error(ErrorCode::kConfig, "the train state holds other modules than this run");
+        }
+        const io::SafetensorsFile moments =
+            io::SafetensorsFile::open(join_path(path, kOptimizerFile));
+        state.moment1 = read_moments(moments, "moment1.", network);
+        state.moment2 = read_moments(moments, "moment2.", network);
+    });
+    return state;
+}
+
+Diagnostics compare_settings(const StateSummary& saved,
+                             const Settings& fixed,
+                             const Settings& free) {
+    const auto differing = [](const Settings& before, const Settings& now) {
+        std::vector<std::string> lines;
+        for (const auto& [name, value] : now) {
+            const auto old = before.find(name);
+            const std::string text = old == before.end() ? "(none)" : old->second;
+            if (text != value)
+                lines.push_back(fmt::format("{}: {} in the state, {} now", name, text, value));
+        }
+        return lines;
+    };
+    const std::vector<std::string> refused = differing(saved.fixed, fixed);
+    if (!refused.empty()) {
+        throw Error(
+            ErrorCode::kConfig,
+            fmt::format("the train state belongs to other settings: {}", fmt::join(refused, "; ")))
+            .with_hint("resume with the settings it was saved with, or start without --resume");
+    }
+    Diagnostics warnings;
+    for (const std::string& line : differing(saved.free, free)) {
+        warnings.push_back(
+            {Severity::kWarning, "resume", line, "the rest of the run follows the new value"});
+    }
+    return warnings;
+}
+
+}  // namespace lora::train

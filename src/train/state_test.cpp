@@ -1,0 +1,145 @@
+#include "train/state.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "train/save_names.h"
+#include "train/state_folders.h"
+
+namespace lora::train {
+namespace {
+
+const char* const kSteps[] = {"folder", "network", "optimizer", "summary", "marker", "rename"};
+
+class StateTest : public testing::Test {
+protected:
+    void SetUp() override {
+        options_.output_dir = testing::TempDir() + "state_test";
+        options_.output_name = "cat";
+        remove_directory(options_.output_dir);
+        make_directories(options_.output_dir);
+    }
+    void TearDown() override { remove_directory(options_.output_dir); }
+
+    [[nodiscard]] std::string path(const std::string& name) const {
+        return join_path(options_.output_dir, name);
+    }
+
+    // A state whose every number depends on `step`.
+    [[nodiscard]] TrainState state_at(int64_t step) const {
+        TrainState state;
+        state.summary.step = step;
+        state.summary.epoch = 2;
+        state.summary.batch_idx = 5;
+        state.summary.identity = {.seed = UINT64_MAX, .session_id = 9, .started_at = 1.5};
+        state.summary.losses = {0.1, 0.2, 1.0 / 3.0};
+        state.summary.fixed = {{"network_dim", "2"}};
+        state.summary.free = {{"learning_rate", "0.1"}};
+        state.summary.plan = "abc";
+        state.values = initial_values(network_, static_cast<uint64_t>(step));
+        state.moment1 = initial_values(network_, static_cast<uint64_t>(step) + 100);
+        state.moment2 = initial_values(network_, static_cast<uint64_t>(step) + 200);
+        return state;
+    }
+
+    Network network_{{{"lora_unet_a", Shape{3, 5}, NetworkPart::kUNet, 2, 1.0},
+                      {"lora_unet_b", Shape{3, 5, 1, 1}, NetworkPart::kUNet, 2, 1.0}}};
+    SaveOptions options_;
+};
+
+TEST_F(StateTest, RoundTripIsExact) {
+    const TrainState state = state_at(7);
+    save_state(path("cat-state"), network_, state);
+    const TrainState read = load_state(path("cat-state"), network_);
+    EXPECT_EQ(read.values, state.values);
+    EXPECT_EQ(read.moment1, state.moment1);
+    EXPECT_EQ(read.moment2, state.moment2);
+    EXPECT_EQ(read.summary.step, 7);
+    EXPECT_EQ(read.summary.epoch, 2);
+    EXPECT_EQ(read.summary.batch_idx, 5);
+    EXPECT_EQ(read.summary.identity.seed, UINT64_MAX);
+    EXPECT_EQ(read.summary.identity.session_id, 9U);
+    EXPECT_EQ(read.summary.identity.started_at, 1.5);
+    EXPECT_EQ(read.summary.losses, state.summary.losses);
+    EXPECT_EQ(read.summary.fixed, state.summary.fixed);
+    EXPECT_EQ(read.summary.free, state.summary.free);
+    EXPECT_EQ(read.summary.plan, "abc");
+}
+
+// Writing fails at every point: the older state stays whole, no half-written one counts.
+TEST_F(StateTest, FailureWhileWritingKeepsTheOldState) {
+    save_state(path("cat-state"), network_, state_at(1));
+    for (const std::string failing : kSteps) {
+        EXPECT_THROW(save_state(path("cat-state"),
+                                network_,
+                                state_at(2),
+                                [&](std::string_view step) {
+                                    if (step == failing) throw Error(ErrorCode::kIo, "disk full");
+                                }),
+                     Error);
+        EXPECT_TRUE(is_whole_state(path("cat-state"))) << failing;
+        EXPECT_EQ(load_state(path("cat-state"), network_).summary.step, 1) << failing;
+        EXPECT_EQ(find_newest_state(options_), path("cat-state")) << failing;
+        remove_leftovers(options_);
+        EXPECT_EQ(list_directory(options_.output_dir).size(), 1U) << failing;
+    }
+    save_state(path("cat-state"), network_, state_at(2));
+    EXPECT_EQ(load_state(path("cat-state"), network_).summary.step, 2);
+}
+
+TEST_F(StateTest, DamagedStatesAreRefused) {
+    save_state(path("cat-state"), network_, state_at(1));
+    const std::string network = path("cat-state/network.safetensors");
+    const std::string bytes = read_text_file(network);
+    write_file_atomically(network, std::string_view(bytes).substr(0, bytes.size() - 1));
+    EXPECT_FALSE(is_whole_state(path("cat-state")));
+    EXPECT_THROW((void)load_state(path("cat-state"), network_), Error);
+    EXPECT_EQ(find_newest_state(options_), std::nullopt);
+    write_file_atomically(network, bytes);
+    EXPECT_TRUE(is_whole_state(path("cat-state")));
+    remove_file_if_exists(path("cat-state/complete.json"));
+    EXPECT_FALSE(is_whole_state(path("cat-state")));
+    EXPECT_THROW((void)read_state_summary(path("absent-state")), Error);
+}
+
+TEST_F(StateTest, NewestIsTheOneWithMostSteps) {
+    EXPECT_EQ(find_newest_state(options_), std::nullopt);
+    save_state(path("cat-000001-state"), network_, state_at(10));
+    save_state(path(rolling_state_name(options_, 12)), network_, state_at(12));
+    save_state(path("cat-step00000011-state"), network_, state_at(11));
+    save_state(path("cat-2-state"), network_, state_at(99));  // of a run called cat-2
+    EXPECT_EQ(find_newest_state(options_), path("cat-rolling-step00000012-state"));
+    remove_rolling_states(options_, "");
+    EXPECT_EQ(find_newest_state(options_), path("cat-step00000011-state"));
+}
+
+TEST_F(StateTest, KindsOfNames) {
+    EXPECT_EQ(state_kind(options_, "cat-state"), StateKind::kKept);
+    EXPECT_EQ(state_kind(options_, "cat-000002-state"), StateKind::kKept);
+    EXPECT_EQ(state_kind(options_, "cat-step00000002-state"), StateKind::kKept);
+    EXPECT_EQ(state_kind(options_, "cat-rolling-step00000002-state"), StateKind::kRolling);
+    EXPECT_EQ(state_kind(options_, "cat-state.partial"), StateKind::kLeftover);
+    EXPECT_EQ(state_kind(options_, "cat-000002.safetensors.tmp-12-1"), StateKind::kLeftover);
+    EXPECT_EQ(state_kind(options_, "cat.safetensors"), StateKind::kNone);
+    EXPECT_EQ(state_kind(options_, "cat-ears-state"), StateKind::kNone);
+    EXPECT_EQ(state_kind(options_, "dog-state"), StateKind::kNone);
+}
+
+TEST_F(StateTest, OtherSettingsAreRefusedByName) {
+    const StateSummary saved = state_at(1).summary;
+    EXPECT_TRUE(compare_settings(saved, saved.fixed, saved.free).empty());
+    const Diagnostics warnings = compare_settings(saved, saved.fixed, {{"learning_rate", "0.2"}});
+    ASSERT_EQ(warnings.size(), 1U);
+    EXPECT_EQ(warnings[0].text, "learning_rate: 0.1 in the state, 0.2 now");
+    try {
+        compare_settings(saved, {{"network_dim", "4"}}, saved.free);
+        FAIL() << "accepted another network_dim";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.code(), ErrorCode::kConfig);
+        EXPECT_NE(error.message().find("network_dim: 2 in the state, 4 now"), std::string::npos);
+    }
+}
+
+}  // namespace
+}  // namespace lora::train

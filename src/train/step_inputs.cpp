@@ -1,0 +1,39 @@
+#include "train/step_inputs.h"
+
+#include <algorithm>
+
+#include "base/rng.h"
+#include "diffusion/timestep_sampler.h"
+#include "diffusion/training_noise.h"
+
+namespace lora::train {
+
+StepInputs make_step_inputs(const data::Batch& batch,
+                            const LossOptions& options,
+                            uint64_t seed,
+                            int64_t micro_step) {
+    const Shape& shape = batch.latents.shape();
+    const auto key = static_cast<uint64_t>(micro_step);
+    StepInputs inputs;
+    inputs.latents = batch.latents;
+    inputs.noise = Tensor(DType::kF32, shape);
+    diffusion::fill_training_noise({.seed = seed, .micro_step = key},
+                                   {.noise_offset = options.noise_offset,
+                                    .multires_iterations = options.multires_noise_iterations,
+                                    .multires_discount = options.multires_noise_discount},
+                                   {shape[0], shape[1], shape[2], shape[3]},
+                                   inputs.noise.data<float>());
+    for (int64_t i = 0; i < shape[0]; ++i) {
+        Rng rng(seed, RngStream::kTimestep, key, static_cast<uint32_t>(i));
+        const int64_t t = diffusion::draw_timestep(
+            rng, {.min = options.min_timestep, .max = options.max_timestep});
+        inputs.timesteps.push_back(
+            std::clamp<int64_t>(t, 0, diffusion::NoiseSchedule::kNumTimesteps - 1));
+    }
+    inputs.token_ids = batch.token_ids;
+    const std::span<const float> weights = batch.loss_weights.data<float>();
+    inputs.loss_weights.assign(weights.begin(), weights.end());
+    return inputs;
+}
+
+}  // namespace lora::train

@@ -1,0 +1,292 @@
+#include "train/train_step.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "autodiff/differentiate.h"
+#include "base/check.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "diffusion/loss_weight.h"
+#include "ir/print.h"
+#include "models/clip_text.h"
+#include "models/unet.h"
+#include "text/token_chunks.h"
+
+namespace lora::train {
+namespace {
+
+using ir::ValueId;
+using ir::ValueKind;
+
+constexpr size_t kInputAlignment = 64;
+
+template <typename T>
+std::span<const std::byte> bytes_of(const std::vector<T>& values) {
+    return std::as_bytes(std::span(values));
+}
+
+int64_t context_tokens(int64_t num_chunks) { return text::kWindowText * num_chunks + 2; }
+
+ValueId build_context(const nn::NetContext& net,
+                      const TrainModel& model,
+                      ValueId ids,
+                      int64_t num_chunks) {
+    const ir::Builder::Scope scope(*net.builder, "text_encoder");
+    const ValueId states =
+        models::build_clip_text(net, model.info.text, ids, std::max<int64_t>(model.clip_skip, 1));
+    return models::join_chunks(net, states, num_chunks);
+}
+
+}  // namespace
+
+ir::Graph build_context_graph(const TrainModel& model, int64_t num_chunks) {
+    ir::Graph graph;
+    ir::Builder builder(graph);
+    const nn::NetContext net{&builder, model.dtype, &model.attachments};
+    const ValueId ids =
+        builder.input("token_ids", DType::kI32, Shape{num_chunks, text::kWindowTokens});
+    const ValueId context = build_context(net, model, ids, num_chunks);
+    graph.mark_output(builder.cast(context, DType::kF32), "context");
+    return graph;
+}
+
+ir::Graph build_step_graph(const TrainModel& model,
+                           const StepShape& shape,
+                           const TrainStepOptions& options,
+                           std::set<std::string>& trained) {
+    ir::Graph graph;
+    ir::Builder builder(graph);
+    const nn::NetContext net{&builder, model.dtype, &model.attachments};
+    const int64_t n = shape.batch;
+    const Shape image{n, model.info.unet.in_channels, shape.latent_height, shape.latent_width};
+    const ValueId latents = builder.input("latents", DType::kF32, image);
+    const ValueId noise = builder.input("noise", DType::kF32, image);
+    const auto row = [&](const char* name) { return builder.input(name, DType::kF32, Shape{n}); };
+
+    ValueId context;
+    if (model.train_text_encoder) {
+        const ValueId ids = builder.input(
+            "token_ids", DType::kI32, Shape{n * shape.num_chunks, text::kWindowTokens});
+        context = build_context(net, model, ids, shape.num_chunks);
+    } else {
+        context =
+            builder.input("context",
+                          DType::kF32,
+                          Shape{n, context_tokens(shape.num_chunks), model.info.unet.context_size});
+    }
+    const ValueId noisy =
+        builder.mix_rows(latents, noise, row("noisy.of_latent"), row("noisy.of_noise"));
+    ValueId prediction;
+    {
+        const ir::Builder::Scope scope(builder, "unet");
+        prediction = models::build_unet(
+            net,
+            model.info.unet,
+            {.latents = noisy, .timesteps = row("timesteps"), .context = context});
+    }
+    ValueId target = noise;
+    if (model.prediction == diffusion::PredictionType::kVPrediction) {
+        target = builder.mix_rows(latents, noise, row("target.of_latent"), row("target.of_noise"));
+    }
+    const ir::Builder::Loss loss = builder.weighted_mse(prediction, target, row("loss_weights"));
+    graph.mark_output(loss.loss, "loss");
+    graph.mark_output(loss.losses, "losses");
+    if (options.keep_prediction) graph.mark_output(prediction, "prediction");
+
+    const auto accumulation = static_cast<double>(options.gradient_accumulation_steps);
+    const auto gradients = autodiff::differentiate(
+        builder,
+        loss.loss,
+        {.loss_scale = 1.0 / accumulation, .destinations = {}, .accumulate = accumulation > 1});
+    trained.clear();
+    for (const autodiff::Gradient& gradient : gradients) {
+        trained.insert(graph.value(gradient.param).name);
+    }
+    return graph;
+}
+
+TrainStep::TrainStep(backend::Backend& backend, TrainModel model, const TrainStepOptions& options)
+    : backend_(&backend), model_(std::move(model)), options_(options) {
+    LORA_CHECK(model_.train_text_encoder || model_.train_unet, "nothing to train");
+}
+
+void TrainStep::add_shape(const StepShape& shape) {
+    if (shapes_.contains(shape)) return;
+    shapes_[shape] = make_planned(build_step_graph(model_, shape, options_, trained_));
+    if (!model_.train_text_encoder && !context_) {
+        context_ =
+            std::make_unique<Planned>(make_planned(build_context_graph(model_, shape.num_chunks)));
+    }
+}
+
+TrainStep::Planned TrainStep::make_planned(ir::Graph graph) const {
+    Planned planned;
+    planned.plan = plan::make_plan(std::move(graph), backend_->capabilities(), options_.plan);
+    for (const ir::Value& value : planned.plan.graph.values()) {
+        if (value.kind != ValueKind::kInput) continue;
+        planned.input_offsets[value.name] = planned.input_bytes;
+        const size_t bytes = value.num_bytes();
+        planned.input_bytes += (bytes + kInputAlignment - 1) / kInputAlignment * kInputAlignment;
+    }
+    return planned;
+}
+
+const plan::MemoryPlan& TrainStep::plan_of(const Planned& planned) const {
+    return planned.executable ? planned.executable->plan() : planned.plan;
+}
+
+void TrainStep::compile(WeightStore& weights, const ParameterBuffers& parameters) {
+    inputs_ = backend_->make_buffer(input_bytes());
+    for (auto& [shape, planned] : shapes_) compile_one(planned, weights, parameters);
+    if (context_) compile_one(*context_, weights, parameters);
+}
+
+void TrainStep::compile_one(Planned& planned,
+                            WeightStore& weights,
+                            const ParameterBuffers& parameters) {
+    backend::Bindings bindings;
+    for (const auto& [name, offset] : planned.input_offsets) {
+        bindings[name] = {nullptr, inputs_, offset};
+    }
+    for (const ParameterEntry& entry : model_.network.entries()) {
+        const size_t offset = static_cast<size_t>(entry.offset) * sizeof(float);
+        if (!trained_.contains(entry.key)) {
+            const auto value = planned.plan.graph.find(entry.key);
+            const bool is_param =
+                value && planned.plan.graph.value(*value).kind == ValueKind::kParam;
+            if (!is_param) continue;
+        }
+        bindings[entry.key] = {nullptr, parameters.values, offset};
+        bindings["grad." + entry.key] = {nullptr, parameters.gradients, offset};
+    }
+    weights.bind(planned.plan.graph, bindings);
+    planned.executable = backend_->compile(std::move(planned.plan), bindings);
+    planned.plan = {};
+}
+
+void TrainStep::write(const Planned& planned,
+                      const std::string& name,
+                      std::span<const std::byte> bytes) {
+    const auto offset = planned.input_offsets.find(name);
+    if (offset == planned.input_offsets.end()) return;  // the planner found it unused
+    inputs_->write(offset->second, bytes);
+}
+
+void TrainStep::write_factors(const Planned& planned, const StepInputs& inputs) {
+    std::vector<float> timesteps, noisy_latent, noisy_noise, target_latent, target_noise, weights;
+    for (size_t i = 0; i < inputs.timesteps.size(); ++i) {
+        const double ac = schedule_.alphas_cumprod(inputs.timesteps[i]);
+        const diffusion::MixFactors noisy = diffusion::noisy_factors(ac);
+        const diffusion::MixFactors target = diffusion::target_factors(model_.prediction, ac);
+        const double min_snr =
+            diffusion::min_snr_weight(model_.prediction, ac, options_.min_snr_gamma);
+        timesteps.push_back(static_cast<float>(inputs.timesteps[i]));
+        noisy_latent.push_back(noisy.of_latent);
+        noisy_noise.push_back(noisy.of_noise);
+        target_latent.push_back(target.of_latent);
+        target_noise.push_back(target.of_noise);
+        weights.push_back(static_cast<float>(inputs.loss_weights[i] * min_snr));
+    }
+    write(planned, "timesteps", bytes_of(timesteps));
+    write(planned, "noisy.of_latent", bytes_of(noisy_latent));
+    write(planned, "noisy.of_noise", bytes_of(noisy_noise));
+    write(planned, "target.of_latent", bytes_of(target_latent));
+    write(planned, "target.of_noise", bytes_of(target_noise));
+    write(planned, "loss_weights", bytes_of(weights));
+}
+
+const std::vector<float>& TrainStep::context_of(std::span<const int32_t> ids) {
+    std::vector<int32_t> key(ids.begin(), ids.end());
+    if (!options_.cache_contexts) contexts_.clear();
+    std::vector<float>& context = contexts_[key];
+    if (!context.empty()) return context;
+    write(*context_, "token_ids", std::as_bytes(ids));
+    context_->executable->run();
+    const ir::Graph& graph = context_->executable->plan().graph;
+    const int64_t count = graph.value(graph.at("context")).shape.num_elements();
+    context.resize(static_cast<size_t>(count));
+    context_->executable->read_output("context", std::as_writable_bytes(std::span(context)));
+    return context;
+}
+
+void TrainStep::write_context(const Planned& planned, const StepInputs& inputs) {
+    const std::span<const int32_t> ids = inputs.token_ids.data<int32_t>();
+    const size_t samples = inputs.timesteps.size();
+    const size_t ids_each = ids.size() / samples;
+    std::vector<float> all;
+    for (size_t i = 0; i < samples; ++i) {
+        const std::vector<float>& context = context_of(ids.subspan(i * ids_each, ids_each));
+        all.insert(all.end(), context.begin(), context.end());
+    }
+    write(planned, "context", bytes_of(all));
+}
+
+StepResult TrainStep::run(const StepInputs& inputs) {
+    const Shape& latents = inputs.latents.shape();
+    last_ = {latents[0], latents[2], latents[3], inputs.token_ids.shape()[1]};
+    const auto found = shapes_.find(last_);
+    LORA_CHECK(found != shapes_.end() && found->second.executable,
+               "no step for latents " + latents.to_string());
+    const Planned& planned = found->second;
+    // The context runs first: it shares the input buffer and the arena.
+    if (context_) write_context(planned, inputs);
+    write(planned, "token_ids", inputs.token_ids.bytes());
+    write(planned, "latents", inputs.latents.bytes());
+    write(planned, "noise", inputs.noise.bytes());
+    write_factors(planned, inputs);
+    planned.executable->run();
+
+    StepResult result;
+    float loss = 0;
+    planned.executable->read_output("loss", std::as_writable_bytes(std::span(&loss, 1)));
+    result.loss = loss;
+    result.losses.resize(inputs.timesteps.size());
+    planned.executable->read_output("losses", std::as_writable_bytes(std::span(result.losses)));
+    if (!std::isfinite(result.loss)) {
+        throw Error(ErrorCode::kNumeric, fmt::format("the loss is {}", result.loss))
+            .with_hint("lower the learning rate, or use --mixed_precision no");
+    }
+    return result;
+}
+
+Tensor TrainStep::prediction() const {
+    const backend::Executable& executable = *shapes_.at(last_).executable;
+    const ir::Graph& graph = executable.plan().graph;
+    Tensor result(DType::kF32, graph.value(graph.at("prediction")).shape);
+    executable.read_output("prediction", result.bytes());
+    return result;
+}
+
+size_t TrainStep::arena_bytes() const {
+    size_t most = context_ ? plan_of(*context_).arena_bytes : 0;
+    for (const auto& [shape, planned] : shapes_) {
+        most = std::max(most, plan_of(planned).arena_bytes);
+    }
+    return most;
+}
+
+size_t TrainStep::input_bytes() const {
+    size_t most = context_ ? context_->input_bytes : 0;
+    for (const auto& [shape, planned] : shapes_) most = std::max(most, planned.input_bytes);
+    return most;
+}
+
+uint64_t TrainStep::plan_identity() const {
+    std::string text;
+    for (const auto& [shape, planned] : shapes_) text += ir::print(plan_of(planned).graph);
+    if (context_) text += ir::print(plan_of(*context_).graph);
+    return fnv1a64(text);
+}
+
+const plan::MemoryPlan& TrainStep::plan(const StepShape& shape) const {
+    return plan_of(shapes_.at(shape));
+}
+
+backend::Executable& TrainStep::executable(const StepShape& shape) {
+    return *shapes_.at(shape).executable;
+}
+
+}  // namespace lora::train

@@ -1,0 +1,123 @@
+// One micro-step: forward, loss and gradients of a batch, as one planned graph for every (bucket,
+// batch size). Not the update (optimizer.h), not the loop (trainer.h).
+// Shapes   latents and noise [N, 4, h, w] fp32; token ids [N, C, 77]; context [N, 75 C + 2, D].
+// Threads  one thread.
+// Source   Ho et al., arXiv:2006.11239 (loss); training-semantics 5.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "backend/backend.h"
+#include "diffusion/noise_schedule.h"
+#include "tensor/tensor.h"
+#include "train/optimizer.h"
+#include "train/train_model.h"
+#include "train/weight_binding.h"
+
+namespace lora::train {
+
+struct StepShape {
+    int64_t batch = 1;
+    int64_t latent_height = 0;
+    int64_t latent_width = 0;
+    int64_t num_chunks = 1;  // windows of 77 tokens a caption
+    auto operator<=>(const StepShape&) const = default;
+};
+
+struct TrainStepOptions {
+    double min_snr_gamma = 0;
+    int64_t gradient_accumulation_steps = 1;  // above 1: gradients are added to the buffer
+    bool cache_contexts = false;              // captions never change: remember their states
+    bool keep_prediction = false;             // prediction() can be read
+    plan::PlanOptions plan;
+};
+
+struct StepInputs {
+    Tensor latents;  // scaled
+    Tensor noise;
+    std::vector<int64_t> timesteps;   // [N], 0..999
+    Tensor token_ids;                 // I32 [N, C, 77]
+    std::vector<float> loss_weights;  // [N] the samples' own; min-SNR is applied here
+};
+
+struct StepResult {
+    double loss = 0;            // not divided by the accumulation steps
+    std::vector<float> losses;  // [N] unweighted
+};
+
+// The graph of a micro-step. Inputs "latents", "noise", "timesteps", "loss_weights",
+// "noisy.of_latent", "noisy.of_noise", for v prediction "target.of_latent", "target.of_noise", and
+// "token_ids" [N * C, 77] when the text encoder is trained, else "context". Outputs "loss",
+// "losses", "prediction". `trained` receives the keys of the parameters that have a gradient
+// "grad.<key>".
+[[nodiscard]] ir::Graph build_step_graph(const TrainModel& model,
+                                         const StepShape& shape,
+                                         const TrainStepOptions& options,
+                                         std::set<std::string>& trained);
+// Text encoder alone, one caption: input "token_ids" [C, 77], output "context" [1, 75 C + 2, D].
+[[nodiscard]] ir::Graph build_context_graph(const TrainModel& model, int64_t num_chunks);
+
+class TrainStep {
+public:
+    // The backend must outlive the object.
+    TrainStep(backend::Backend& backend, TrainModel model, const TrainStepOptions& options);
+
+    // Writes and plans the graph of one shape. Call for all shapes before compile().
+    void add_shape(const StepShape& shape);
+    // Binds weights and parameters and makes the executables of all shapes.
+    void compile(WeightStore& weights, const ParameterBuffers& parameters);
+    // Adds the batch's gradients to the buffer (or replaces them without accumulation).
+    // Errors  kNumeric when the loss is not finite.
+    StepResult run(const StepInputs& inputs);
+
+    // After run(), with keep_prediction: [N, 4, h, w].
+    [[nodiscard]] Tensor prediction() const;
+    [[nodiscard]] const TrainModel& model() const { return model_; }
+    // Keys of the parameters that have a gradient; the same for all shapes.
+    [[nodiscard]] const std::set<std::string>& trained() const { return trained_; }
+    // Largest arena of the planned shapes.
+    [[nodiscard]] size_t arena_bytes() const;
+    // Buffer that holds the inputs of any shape.
+    [[nodiscard]] size_t input_bytes() const;
+    // All planned graphs as text, hashed: changes when a plan does.
+    [[nodiscard]] uint64_t plan_identity() const;
+    [[nodiscard]] const plan::MemoryPlan& plan(const StepShape& shape) const;
+    // For timing one shape's nodes.
+    [[nodiscard]] backend::Executable& executable(const StepShape& shape);
+
+private:
+    struct Planned {
+        plan::MemoryPlan plan;  // moved into the executable by compile()
+        std::map<std::string, size_t> input_offsets;
+        size_t input_bytes = 0;
+        std::unique_ptr<backend::Executable> executable;
+    };
+    [[nodiscard]] Planned make_planned(ir::Graph graph) const;
+    [[nodiscard]] const plan::MemoryPlan& plan_of(const Planned& planned) const;
+    void compile_one(Planned& planned, WeightStore& weights, const ParameterBuffers& parameters);
+    void write(const Planned& planned, const std::string& name, std::span<const std::byte> bytes);
+    void write_factors(const Planned& planned, const StepInputs& inputs);
+    [[nodiscard]] const std::vector<float>& context_of(std::span<const int32_t> ids);
+    void write_context(const Planned& planned, const StepInputs& inputs);
+
+    backend::Backend* backend_;
+    TrainModel model_;
+    TrainStepOptions options_;
+    diffusion::NoiseSchedule schedule_;
+    std::map<StepShape, Planned> shapes_;
+    std::unique_ptr<Planned> context_;  // when the text encoder is not trained
+    std::set<std::string> trained_;
+    std::shared_ptr<backend::Buffer> inputs_;
+    std::map<std::vector<int32_t>, std::vector<float>> contexts_;
+    StepShape last_;
+};
+
+}  // namespace lora::train

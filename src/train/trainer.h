@@ -1,0 +1,65 @@
+// The training loop: batches to gradients, gradients to updates, updates to events and files.
+// Start reading the program here. Everything it uses was opened by training_run.h.
+// Threads  one thread; the loader's own is inside the loader.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <stop_token>
+
+#include "data/loader.h"
+#include "train/events.h"
+#include "train/latents.h"
+#include "train/lr_schedule.h"
+#include "train/optimizer.h"
+#include "train/run_saver.h"
+#include "train/train_step.h"
+#include "train/training_run.h"
+
+namespace lora::train {
+
+class Trainer {
+public:
+    // Everything must outlive the trainer.
+    struct Parts {
+        const TrainOptions* options = nullptr;
+        uint64_t seed = 0;
+        data::StepPlan steps;
+        data::Loader* loader = nullptr;
+        const LatentStore* latents = nullptr;
+        TrainStep* micro_step = nullptr;
+        Optimizer* optimizer = nullptr;
+        backend::Buffer* gradients = nullptr;
+        LrScheduleOptions schedule;
+        Optimizer::Rates rates;  // at multiplier 1
+        RunSaver* saver = nullptr;
+        EventSink* events = nullptr;
+        // Draws previews after an update, or at an epoch's end (0-based step 0: before training).
+        std::function<void(int64_t step, int64_t epoch, bool ends_epoch)> preview;
+    };
+    Trainer(Parts parts, Progress progress);
+
+    // Trains to the end. A stop request is obeyed after an update: the state is saved.
+    // Errors  kCancelled then; kNumeric when loss or gradients are not finite.
+    RunResult run(const std::stop_token& stop);
+
+private:
+    void begin_epoch(const data::Batch& batch);
+    void accumulate(data::Batch& batch);
+    void update(const data::Batch& batch);
+    void save_due(const data::Batch& batch);
+    [[nodiscard]] bool is_finished() const {
+        return progress_.step >= parts_.steps.max_train_steps;
+    }
+    [[noreturn]] void cancel();
+    RunResult finish();
+    [[nodiscard]] double seconds() const;
+
+    Parts parts_;
+    Progress progress_;
+    double last_loss_ = 0;
+    double started_s_ = 0;  // steady clock
+    double step_started_s_ = 0;
+};
+
+}  // namespace lora::train

@@ -1,0 +1,318 @@
+// Whole runs on the reference backend with a model of a few thousand weights.
+#include "train/training_run.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <functional>
+#include <set>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "backend/reference/reference_backend.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "io/png.h"
+#include "models/hash_model.h"
+#include "models/tensor_list.h"
+#include "train/lora_file.h"
+#include "train/state.h"
+
+namespace lora::train {
+namespace {
+
+void set_environment(const char* name, const char* value) {
+#ifdef _WIN32
+    _putenv_s(name, value);
+#else
+    setenv(name, value, 1);
+#endif
+}
+
+models::ModelInfo tiny_info() {
+    models::ModelInfo info;
+    info.unet.channels = {32, 64};
+    info.unet.has_attention = {true, false};
+    info.unet.context_size = 64;
+    info.unet.heads = 2;
+    info.text.width = 64;
+    info.text.layers = 2;
+    info.text.heads = 1;
+    info.text.hidden = 64;
+    info.vae.channels = {32, 32, 32, 32};
+    return info;
+}
+
+void write_model(const std::string& path) {
+    std::vector<Tensor> storage;
+    std::vector<io::NamedTensor> tensors;
+    const auto specs = models::model_tensors(tiny_info());
+    for (const models::TensorSpec& spec : specs) {
+        storage.push_back(to_dtype(models::hash_weight(spec.name, spec.shape).view(), DType::kF16));
+    }
+    for (size_t i = 0; i < specs.size(); ++i) {
+        tensors.push_back({specs[i].name, storage[i].view()});
+    }
+    io::write_safetensors(
+        path, tensors, {{"lora_cpp.model", R"({"unet_num_heads": 2, "text_num_heads": 1})"}});
+}
+
+void write_picture(const std::string& path, int64_t side_px, uint8_t shade) {
+    io::Image image{side_px, side_px, {}};
+    for (int64_t i = 0; i < side_px * side_px * 3; ++i) {
+        image.rgb.push_back(static_cast<uint8_t>(shade + i % 61));
+    }
+    io::write_png(path, image);
+}
+
+// Calls fn with every event.
+class CallbackSink final : public EventSink {
+public:
+    explicit CallbackSink(std::function<void(const Event&)> fn) : fn_(std::move(fn)) {}
+    void on_event(const Event& event) override { fn_(event); }
+
+private:
+    std::function<void(const Event&)> fn_;
+};
+
+class TrainingRunTest : public testing::Test {
+protected:
+    static void SetUpTestSuite() {
+        set_environment("SOURCE_DATE_EPOCH", "1700000000");
+        root_ = testing::TempDir() + "training_run_test";
+        remove_directory(root_);
+        make_directories(join_path(root_, "data/2_dot"));
+        write_model(join_path(root_, "model.safetensors"));
+        for (int i = 0; i < 2; ++i) {
+            const std::string stem = join_path(root_, fmt::format("data/2_dot/{}", i));
+            write_picture(stem + ".png", 64, static_cast<uint8_t>(40 * i));
+            write_file_atomically(stem + ".txt", fmt::format("dot, picture {}, round", i));
+        }
+        write_picture(join_path(root_, "data/2_dot/wide.png"), 128, 9);
+    }
+    static void TearDownTestSuite() { remove_directory(root_); }
+
+    static TrainOptions options(const std::string& output) {
+        TrainOptions o;
+        o.model.pretrained_model_name_or_path = join_path(root_, "model.safetensors");
+        o.dataset.train_data_dir = join_path(root_, "data");
+        o.dataset.caption_extension = ".txt";
+        o.bucket = {.resolution = {64, 64}, .min_bucket_reso_px = 64, .max_bucket_reso_px = 128};
+        o.caption.shuffle_caption = true;
+        o.latents.train_batch_size = 4;  // six slots: a full and a short batch an epoch
+        o.latents.cache_dir = join_path(root_, "cache");
+        o.network.network_dim = 2;
+        o.optimizer.learning_rate = 1e-3;
+        o.optimizer.lr_scheduler = "cosine";
+        o.loss.min_snr_gamma = 5;
+        o.length.max_train_epochs = 2;
+        o.device.mixed_precision = "no";
+        o.save.output_dir = join_path(root_, output);
+        o.save.output_name = "dot";
+        o.save.save_precision = "float";
+        o.seed = 3;
+        return o;
+    }
+
+    static RunResult train(const TrainOptions& options,
+                           EventSink& sink,
+                           std::stop_token stop = {}) {
+        const auto backend = reference::open({});
+        return TrainingRun::open(options, *backend)->train(std::move(stop), sink);
+    }
+    static RunResult train(const TrainOptions& options) {
+        CallbackSink sink([](const Event&) {});
+        return train(options, sink);
+    }
+    // Trains until the update `last` and stops there.
+    static ErrorCode stop_after(const TrainOptions& options, int64_t last) {
+        std::stop_source source;
+        CallbackSink sink([&](const Event& event) {
+            const auto* step = std::get_if<StepDone>(&event);
+            if (step != nullptr && step->step == last) source.request_stop();
+        });
+        try {
+            train(options, sink, source.get_token());
+        } catch (const Error& error) {
+            return error.code();
+        }
+        return ErrorCode::kInternal;
+    }
+    static std::set<std::string> names_in(const std::string& folder) {
+        std::set<std::string> names;
+        for (const DirectoryEntry& entry : list_directory(join_path(root_, folder))) {
+            names.insert(entry.name);
+        }
+        return names;
+    }
+
+    static inline std::string root_;
+};
+
+TEST_F(TrainingRunTest, WritesKohyasFilesAndEvents) {
+    TrainOptions o = options("plain");
+    o.length.max_train_epochs = 3;
+    o.save.save_every_n_epochs = 1;
+    o.save.save_last_n_epochs = 1;
+    o.log.logging_dir = join_path(root_, "logs");
+    std::vector<double> losses;
+    CallbackSink sink([&](const Event& event) {
+        if (const auto* step = std::get_if<StepDone>(&event)) losses.push_back(step->loss);
+    });
+    const RunResult result = train(o, sink);
+    EXPECT_EQ(result.steps, 6);
+    ASSERT_EQ(losses.size(), 6U);
+    EXPECT_EQ(names_in("plain"),
+              (std::set<std::string>{"dot-000002.safetensors", "dot.safetensors"}));
+    const auto file = io::SafetensorsFile::open(result.output_file);
+    EXPECT_EQ(file.metadata().at("ss_steps"), "6");
+    EXPECT_EQ(file.metadata().at("ss_epoch"), "3");
+    EXPECT_EQ(file.metadata().at("ss_num_train_images"), "6");
+    EXPECT_EQ(file.metadata().at("ss_network_dim"), "2");
+    // The file holds every module; up has moved away from zero.
+    const TensorView up = file.at("lora_te_text_model_encoder_layers_0_mlp_fc1.lora_up.weight");
+    EXPECT_EQ(up.shape, (Shape{64, 2}));
+    double norm = 0;
+    for (const float value : to_floats(up)) norm += std::abs(value);
+    EXPECT_GT(norm, 0);
+    // Events: one JSON object a line, ending with run_ended.
+    const std::string run = list_directory(join_path(root_, "logs")).front().name;
+    const std::string text = read_text_file(join_path(root_, "logs/" + run + "/events.jsonl"));
+    std::vector<std::string> kinds;
+    for (size_t begin = 0; begin < text.size();) {
+        const size_t end = text.find('\n', begin);
+        kinds.push_back(parse_json(text.substr(begin, end - begin), "line")["event"]);
+        begin = end + 1;
+    }
+    EXPECT_EQ(kinds.front(), "run_started");
+    EXPECT_EQ(kinds.back(), "run_ended");
+    EXPECT_EQ(std::count(kinds.begin(), kinds.end(), "step_done"), 6);
+    EXPECT_EQ(std::count(kinds.begin(), kinds.end(), "epoch_started"), 3);
+}
+
+TEST_F(TrainingRunTest, StoppedAndResumedGivesTheSameFile) {
+    const std::string undisturbed = read_text_file(train(options("whole")).output_file);
+    for (const int64_t last : {1, 2, 3}) {  // inside and at the end of an epoch
+        TrainOptions o = options(fmt::format("resumed{}", last));
+        o.save.resume = "auto";
+        EXPECT_EQ(stop_after(o, last), ErrorCode::kCancelled);
+        EXPECT_EQ(names_in(fmt::format("resumed{}", last)),
+                  std::set<std::string>{fmt::format("dot-rolling-step{:08}-state", last)});
+        EXPECT_EQ(read_text_file(train(o).output_file), undisturbed) << "stopped after " << last;
+        EXPECT_EQ(names_in(fmt::format("resumed{}", last)),
+                  std::set<std::string>{"dot.safetensors"});
+    }
+}
+
+TEST_F(TrainingRunTest, AccumulationResumesToo) {
+    TrainOptions o = options("accumulated");
+    o.length.gradient_accumulation_steps = 2;
+    o.latents.train_batch_size = 2;  // three batches an epoch: updates of two and of one
+    o.latents.flip_aug = true;
+    o.latents.cache_latents = false;
+    const RunResult whole = train(o);
+    EXPECT_EQ(whole.steps, 4);
+    const std::string undisturbed = read_text_file(whole.output_file);
+    o.save.output_dir = join_path(root_, "accumulated2");
+    o.save.resume = "auto";
+    EXPECT_EQ(stop_after(o, 3), ErrorCode::kCancelled);
+    EXPECT_EQ(read_text_file(train(o).output_file), undisturbed);
+}
+
+TEST_F(TrainingRunTest, ResumeRefusesOtherSettings) {
+    TrainOptions o = options("refused");
+    EXPECT_EQ(stop_after(o, 1), ErrorCode::kCancelled);
+    o.save.resume = join_path(root_, "refused/dot-rolling-step00000001-state");
+    const auto message_for = [](const TrainOptions& changed) -> std::string {
+        try {
+            train(changed);
+        } catch (const Error& error) {
+            EXPECT_EQ(error.code(), ErrorCode::kConfig);
+            return error.message();
+        }
+        return "accepted";
+    };
+    TrainOptions changed = o;
+    changed.loss.min_snr_gamma = 1;
+    EXPECT_NE(message_for(changed).find("min_snr_gamma: 5.0 in the state, 1.0 now"),
+              std::string::npos);
+    changed = o;
+    changed.seed = 4;
+    EXPECT_NE(message_for(changed).find("seed"), std::string::npos);
+}
+
+TEST_F(TrainingRunTest, TextEncoderCanStayFrozen) {
+    TrainOptions o = options("unet_only");
+    o.network.network_train_unet_only = true;
+    o.caption.shuffle_caption = false;
+    o.length = {.max_train_steps = 2};
+    const auto file = io::SafetensorsFile::open(train(o).output_file);
+    for (const io::TensorInfo& info : file.tensors()) {
+        EXPECT_TRUE(info.name.starts_with("lora_unet_")) << info.name;
+    }
+}
+
+TEST_F(TrainingRunTest, LayersWithoutGradientStayAsTheyStarted) {
+    TrainOptions o = options("skip");
+    o.model.clip_skip = 2;  // layer 1 of 2 is not run
+    o.length = {.max_train_steps = 2};
+    const auto file = io::SafetensorsFile::open(train(o).output_file);
+    const auto sum = [&](const char* key) {
+        double total = 0;
+        for (const float value : to_floats(file.at(key))) total += std::abs(value);
+        return total;
+    };
+    EXPECT_GT(sum("lora_te_text_model_encoder_layers_0_mlp_fc1.lora_up.weight"), 0);
+    EXPECT_EQ(sum("lora_te_text_model_encoder_layers_1_mlp_fc1.lora_up.weight"), 0);
+    EXPECT_GT(sum("lora_te_text_model_encoder_layers_1_mlp_fc1.lora_down.weight"), 0);
+}
+
+TEST_F(TrainingRunTest, UnreadablePictureIsLeftOut) {
+    const std::string folder = join_path(root_, "broken");
+    make_directories(join_path(folder, "1_dot"));
+    write_picture(join_path(folder, "1_dot/good.png"), 64, 1);
+    write_picture(join_path(folder, "1_dot/bad.png"), 64, 2);
+    const std::string bytes = read_text_file(join_path(folder, "1_dot/bad.png"));
+    write_file_atomically(join_path(folder, "1_dot/bad.png"),
+                          std::string_view(bytes).substr(0, bytes.size() / 2));
+    TrainOptions o = options("left_out");
+    o.dataset.train_data_dir = folder;
+    o.length = {.max_train_steps = 1};
+    const auto file = io::SafetensorsFile::open(train(o).output_file);
+    EXPECT_EQ(file.metadata().at("ss_num_train_images"), "1");
+}
+
+TEST_F(TrainingRunTest, DryRunPlansAndWritesNothing) {
+    const auto backend = reference::open({});
+    const auto run = TrainingRun::open(options("dry"), *backend);
+    EXPECT_EQ(run->plan().num_images, 3);
+    EXPECT_EQ(run->plan().steps, 4);
+    EXPECT_EQ(run->plan().epochs, 2);
+    ASSERT_EQ(run->plan().buckets.size(), 1U);
+    EXPECT_EQ(run->plan().buckets[0].count, 6);
+    EXPECT_GT(run->plan().planned_peak_bytes, 100000U);
+    EXPECT_FALSE(path_exists(join_path(root_, "dry")));
+}
+
+TEST(CheckOptions, FindsEveryMistakeAtOnce) {
+    TrainOptions o;
+    o.latents.random_crop = true;
+    o.optimizer.lr_scheduler = "zigzag";
+    o.save.save_precision = "fp8";
+    o.bucket.resolution = {500, 500};
+    std::set<std::string> places;
+    for (const Diagnostic& item : check_options(o)) places.insert(item.place);
+    for (const char* place : {"pretrained_model_name_or_path",
+                              "train_data_dir",
+                              "random_crop",
+                              "lr_scheduler",
+                              "save_precision"}) {
+        EXPECT_TRUE(places.contains(place)) << place;
+    }
+    EXPECT_GE(places.size(), 6U);
+}
+
+}  // namespace
+}  // namespace lora::train
