@@ -1,0 +1,238 @@
+// Attention: cut into heads and blocks of queries (forward) or of keys (backward).
+#include <algorithm>
+
+#include "backend/cpu/internal/device.h"
+
+namespace lora::cpu {
+namespace {
+
+struct Heads {
+    AttentionArgs args;  // without addresses
+    int64_t samples = 0;
+    int64_t heads = 0;
+    int64_t query_step = 0;  // elements of q of one sample
+    int64_t key_step = 0;
+    int64_t elem_bytes = 0;
+};
+
+Heads heads_of(const ir::Graph& g, const ir::Node& n) {
+    const size_t first = n.op == ir::OpKind::kAttention ? 0 : 1;
+    const ir::Value& q = g.value(n.inputs[first]);
+    const ir::Value& k = g.value(n.inputs[first + 1]);
+    Heads h;
+    h.samples = q.shape[0];
+    h.heads = n.attrs.heads;
+    h.args.type = elem_of(q.dtype);
+    h.args.stride = q.shape[2];
+    h.args.head_size = q.shape[2] / h.heads;
+    h.args.num_queries = q.shape[1];
+    h.args.num_keys = k.shape[1];
+    h.args.alpha = static_cast<float>(n.attrs.alpha);
+    h.args.causal = n.attrs.causal;
+    h.query_step = q.shape[1] * q.shape[2];
+    h.key_step = k.shape[1] * k.shape[2];
+    h.elem_bytes = static_cast<int64_t>(dtype_bytes(q.dtype));
+    return h;
+}
+
+std::byte* offset(std::byte* base, int64_t elements, int64_t elem_bytes) {
+    return base + elements * elem_bytes;
+}
+
+Program forward_program(const NodeContext& c) {
+    const Device& device = c.device;
+    const Heads h = heads_of(c.graph, c.node);
+    Program program;
+    program.choice = "own attention";
+    program.run = [&device, h](const Args& a) {
+        const KernelTable& k = *device.kernels;
+        const int64_t block = k.attention_query_block;
+        const int64_t blocks = ceil_div(h.args.num_queries, block);
+        const int64_t slot_bytes = round_up(k.attention_scratch(h.args), 64);
+        device.threads.run(h.samples * h.heads * blocks, [&](int64_t index, int slot) {
+            const int64_t head = index / blocks % h.heads;
+            const int64_t sample = index / blocks / h.heads;
+            const int64_t q_at = sample * h.query_step + head * h.args.head_size;
+            const int64_t k_at = sample * h.key_step + head * h.args.head_size;
+            AttentionArgs args = h.args;
+            args.q = offset(a.in[0], q_at, h.elem_bytes);
+            args.k = offset(a.in[1], k_at, h.elem_bytes);
+            args.v = offset(a.in[2], k_at, h.elem_bytes);
+            args.o = offset(a.out[0], q_at, h.elem_bytes);
+            args.lse = a.output<float>(1) + (sample * h.heads + head) * h.args.num_queries;
+            args.begin = index % blocks * block;
+            args.end = std::min(h.args.num_queries, args.begin + block);
+            args.scratch = a.scratch + slot * slot_bytes;
+            k.attention(args);
+        });
+    };
+    return program;
+}
+
+// How the backward pass is spread: heads first; where these are fewer than threads, each head's
+// keys in `chunks`, with one partial dq each.
+struct BackwardSplit {
+    int64_t chunks = 1;
+    int64_t chunk_keys = 0;
+    int64_t dq_floats = 0;  // one partial dq: [panel of d][queries and a tile more][panel width]
+    int64_t num_dq = 0;
+};
+
+BackwardSplit split_of(const Device& device, const Heads& h) {
+    const KernelTable& k = *device.kernels;
+    const int64_t num_heads = h.samples * h.heads;
+    BackwardSplit s;
+    const int64_t blocks = ceil_div(h.args.num_keys, k.attention_key_block);
+    const int64_t threads = device.threads.count();
+    // Whole rounds of heads leave no thread idle; otherwise at least four pieces a thread.
+    if (num_heads % threads != 0 && num_heads < 4 * threads) {
+        s.chunks = std::min(blocks, ceil_div(4 * threads, num_heads));
+    }
+    s.chunk_keys = ceil_div(blocks, s.chunks) * k.attention_key_block;
+    s.chunks = ceil_div(h.args.num_keys, s.chunk_keys);
+    const int64_t rows = round_up(h.args.num_queries, k.gemm_rows) + k.gemm_rows;
+    s.dq_floats = round_up(h.args.head_size, k.gemm_cols) * rows;
+    s.num_dq = s.chunks == 1 ? threads : num_heads * s.chunks;
+    return s;
+}
+
+struct BackwardScratch {
+    float* delta = nullptr;  // [samples, heads, queries]
+    float* dq = nullptr;
+    std::byte* slots = nullptr;
+    int64_t slot_bytes = 0;
+};
+
+BackwardScratch take_backward(ScratchLayout& layout,
+                              const Device& device,
+                              const Heads& h,
+                              const BackwardSplit& split) {
+    BackwardScratch s;
+    s.delta = layout.take<float>(h.samples * h.heads * h.args.num_queries);
+    s.dq = layout.take<float>(split.num_dq * split.dq_floats);
+    s.slot_bytes = round_up(device.kernels->attention_backward_scratch(h.args), 64);
+    s.slots = layout.take<std::byte>(s.slot_bytes * device.threads.count());
+    return s;
+}
+
+// The sum of the partial gradients, in the order of the chunks, to rows of dq.
+void write_dq(const KernelTable& k,
+              const AttentionArgs& args,
+              const float* partial,
+              int64_t count,
+              int64_t step,
+              std::byte* dq,
+              int64_t elem_bytes) {
+    const int64_t rows = round_up(args.num_queries, k.gemm_rows) + k.gemm_rows;
+    std::vector<float> row(static_cast<size_t>(args.head_size));
+    for (int64_t query = 0; query < args.num_queries; ++query) {
+        for (int64_t j = 0; j < args.head_size; ++j) {
+            const int64_t at = (j / k.gemm_cols * rows + query) * k.gemm_cols + j % k.gemm_cols;
+            float sum = partial[at];
+            for (int64_t i = 1; i < count; ++i) sum += partial[i * step + at];
+            row[static_cast<size_t>(j)] = sum;
+        }
+        k.from_float(args.type, row.data(), dq + query * args.stride * elem_bytes, args.head_size);
+    }
+}
+
+void backward_piece(const Device& device,
+                    const Heads& h,
+                    const BackwardSplit& split,
+                    const BackwardScratch& s,
+                    const Args& a,
+                    int64_t index,
+                    int slot) {
+    const int64_t head_index = index / split.chunks;
+    const int64_t sample = head_index / h.heads;
+    const int64_t head = head_index % h.heads;
+    const int64_t q_at = sample * h.query_step + head * h.args.head_size;
+    const int64_t k_at = sample * h.key_step + head * h.args.head_size;
+    AttentionArgs args = h.args;
+    args.d_o = offset(a.in[0], q_at, h.elem_bytes);
+    args.q = offset(a.in[1], q_at, h.elem_bytes);
+    args.k = offset(a.in[2], k_at, h.elem_bytes);
+    args.v = offset(a.in[3], k_at, h.elem_bytes);
+    args.o = offset(a.in[4], q_at, h.elem_bytes);
+    args.lse = a.input<float>(5) + head_index * h.args.num_queries;
+    args.dk = offset(a.out[1], k_at, h.elem_bytes);
+    args.dv = offset(a.out[2], k_at, h.elem_bytes);
+    args.delta = s.delta + head_index * h.args.num_queries;
+    args.begin = index % split.chunks * split.chunk_keys;
+    args.end = std::min(h.args.num_keys, args.begin + split.chunk_keys);
+    const int64_t dq_index = split.chunks == 1 ? slot : index;
+    args.dq = s.dq + dq_index * split.dq_floats;
+    args.scratch = s.slots + slot * s.slot_bytes;
+    std::fill(args.dq, args.dq + split.dq_floats, 0.0F);
+    device.kernels->attention_backward(args);
+    if (split.chunks == 1) {
+        write_dq(*device.kernels,
+                 args,
+                 args.dq,
+                 1,
+                 0,
+                 offset(a.out[0], q_at, h.elem_bytes),
+                 h.elem_bytes);
+    }
+}
+
+Program backward_program(const NodeContext& c) {
+    const Device& device = c.device;
+    const Heads h = heads_of(c.graph, c.node);
+    const BackwardSplit split = split_of(device, h);
+    Program program;
+    program.choice = "own attention";
+    program.run = [&device, h, split](const Args& a) {
+        const KernelTable& k = *device.kernels;
+        ScratchLayout layout(a.scratch);
+        const BackwardScratch s = take_backward(layout, device, h, split);
+        const int64_t num_heads = h.samples * h.heads;
+        const int64_t queries = h.args.num_queries;
+        const int64_t blocks = ceil_div(queries, k.attention_query_block);
+        device.threads.run(num_heads * blocks, [&](int64_t index, int) {
+            const int64_t head = index / blocks;
+            const int64_t at = head / h.heads * h.query_step + head % h.heads * h.args.head_size;
+            AttentionArgs args = h.args;
+            args.d_o = offset(a.in[0], at, h.elem_bytes);
+            args.o = offset(a.in[4], at, h.elem_bytes);
+            args.delta = s.delta + head * queries;
+            args.begin = index % blocks * k.attention_query_block;
+            args.end = std::min(queries, args.begin + k.attention_query_block);
+            k.attention_delta(args);
+        });
+        device.threads.run(num_heads * split.chunks, [&](int64_t index, int slot) {
+            backward_piece(device, h, split, s, a, index, slot);
+        });
+        if (split.chunks == 1) return;
+        device.threads.run(num_heads, [&](int64_t head, int) {
+            const int64_t at = head / h.heads * h.query_step + head % h.heads * h.args.head_size;
+            write_dq(k,
+                     h.args,
+                     s.dq + head * split.chunks * split.dq_floats,
+                     split.chunks,
+                     split.dq_floats,
+                     offset(a.out[0], at, h.elem_bytes),
+                     h.elem_bytes);
+        });
+    };
+    return program;
+}
+
+}  // namespace
+
+size_t attention_scratch(const Device& d, const ir::Graph& g, const ir::Node& n) {
+    const Heads h = heads_of(g, n);
+    if (n.op == ir::OpKind::kAttention) {
+        const int64_t slot_bytes = round_up(d.kernels->attention_scratch(h.args), 64);
+        return static_cast<size_t>(slot_bytes * d.threads.count());
+    }
+    ScratchLayout layout;
+    take_backward(layout, d, h, split_of(d, h));
+    return layout.used();
+}
+
+Program attention_program(const NodeContext& c) {
+    return c.node.op == ir::OpKind::kAttention ? forward_program(c) : backward_program(c);
+}
+
+}  // namespace lora::cpu

@@ -1,0 +1,241 @@
+// Gradients of attention for a range of keys of one head; scores are computed again from lse.
+//   P = e^(alpha q k - lse),  dV^T += dO^T P,  dS = alpha P (dO V^T - delta),
+//   dK^T += Q^T dS,  dQ += dS K        with delta = sum(d_o * o) per query
+// A vector's lanes are keys, so dK and dV fit head sizes like 40 exactly. fp32 inside.
+#include "backend/cpu/kernels/attention_common.h"
+#include "backend/cpu/kernels/registry.h"
+
+namespace lora::cpu::LORA_CPU_ISA {
+namespace {
+
+constexpr int64_t kKeyBlock = 128;
+constexpr int64_t kPanels = kKeyBlock / kTileCols;
+constexpr int64_t kQueryTiles = kLanes == 16 ? 5 : 10;
+constexpr int64_t kQueryBlock = kQueryTiles * kTileRows;
+
+struct Scratch {
+    float* keys_t;     // [panel][d][kTileCols]
+    float* values_t;   // [panel][d][kTileCols]
+    float* keys;       // [panel of d][keys][kTileCols]
+    float* dk_t;       // [panel][d][kTileCols]
+    float* dv_t;       // [panel][d][kTileCols]
+    float* queries;    // row form
+    float* d_o;        // row form
+    float* queries_f;  // [queries][d], bf16 only
+    float* d_o_f;      // [queries][d], bf16 only
+    float* p;          // [queries][kTileCols]
+    float* ds;         // [panel][queries][kTileCols]
+    int64_t bytes;
+};
+
+Scratch cut(const AttentionArgs& g, void* buffer) {
+    ScratchCutter cutter(buffer);
+    const int64_t d = g.head_size;
+    const int64_t transposed = kPanels * d * kTileCols;
+    const int64_t rows = kQueryTiles * row_tile_size(d);
+    const int64_t copies = g.type == Elem::kBF16 ? kQueryBlock * d : 0;
+    Scratch s{};
+    s.keys_t = cutter.floats(transposed);
+    s.values_t = cutter.floats(transposed);
+    s.keys = cutter.floats(num_panels(d) * kTileCols * kKeyBlock);
+    s.dk_t = cutter.floats(transposed);
+    s.dv_t = cutter.floats(transposed);
+    s.queries = cutter.floats(rows);
+    s.d_o = cutter.floats(rows);
+    s.queries_f = cutter.floats(copies);
+    s.d_o_f = cutter.floats(copies);
+    s.p = cutter.floats(kQueryBlock * kTileCols);
+    s.ds = cutter.floats(kPanels * kQueryBlock * kTileCols);
+    s.bytes = cutter.used();
+    return s;
+}
+
+int64_t scratch_bytes(const AttentionArgs& g) { return cut(g, nullptr).bytes; }
+
+// What a block of queries against a panel of keys needs to know.
+struct Block {
+    int64_t first_query;
+    int64_t num_queries;
+    int64_t first_key;
+    int64_t num_keys;  // of the panel
+};
+
+// Lanes that count: keys that exist and, when causal, are not beyond the query.
+LORA_INLINE void lane_masks(int64_t limit, VecU (&masks)[2]) {
+    for (int half = 0; half < 2; ++half) {
+        VecI lane;
+        for (int i = 0; i < kLanes; ++i) lane[i] = half * kLanes + i;
+        const int32_t bound = static_cast<int32_t>(limit);
+        masks[half] = reinterpret_cast<VecU>(lane < (VecI{} + bound));
+    }
+}
+
+// One tile of queries: P and dS of a panel of keys.
+template <int kRows>
+LORA_INLINE void weights_and_gradients(
+    const AttentionArgs& g, const Scratch& s, const Block& b, int64_t panel, int64_t tile) {
+    const int64_t d = g.head_size;
+    const int64_t row_tile = row_tile_size(d);
+    const int64_t at = tile * kTileRows * kTileCols;
+    float* p = s.p + at;
+    float* ds = s.ds + panel * kQueryBlock * kTileCols + at;
+    const int64_t first_query = b.first_query + tile * kTileRows;
+    const bool whole =
+        b.num_keys == kTileCols && (!g.causal || b.first_key + kTileCols - 1 <= first_query);
+    Sums<kRows> sums;
+    clear(sums);
+    tile_rows(sums, s.queries + tile * row_tile, s.keys_t + panel * d * kTileCols, d);
+    const Vec scale = splat(g.alpha * kLog2E);
+    for (int r = 0; r < kRows; ++r) {
+        const Vec lse = splat(g.lse[first_query + r] * kLog2E);
+        Vec p0 = exp2(sums.v[r][0] * scale - lse);
+        Vec p1 = exp2(sums.v[r][1] * scale - lse);
+        if (!whole) {
+            const int64_t visible = first_query + r - b.first_key + 1;
+            VecU masks[2];
+            lane_masks(g.causal ? least(b.num_keys, visible) : b.num_keys, masks);
+            p0 = from_bits(to_bits(p0) & masks[0]);
+            p1 = from_bits(to_bits(p1) & masks[1]);
+        }
+        store(p + r * kTileCols, p0);
+        store(p + r * kTileCols + kLanes, p1);
+    }
+    clear(sums);
+    tile_rows(sums, s.d_o + tile * row_tile, s.values_t + panel * d * kTileCols, d);
+    const Vec alpha = splat(g.alpha);
+    for (int r = 0; r < kRows; ++r) {
+        const Vec delta = splat(g.delta[first_query + r]);
+        for (int half = 0; half < 2; ++half) {
+            const int64_t offset = r * kTileCols + half * kLanes;
+            store(ds + offset, load(p + offset) * (sums.v[r][half] - delta) * alpha);
+        }
+    }
+}
+
+// dq [panel of d][queries][kTileCols] += dS K over the keys of the range.
+void add_dq(const AttentionArgs& g, const Scratch& s, const Block& b, int64_t panels) {
+    const int64_t padded_queries = round_up(g.num_queries, kTileRows) + kTileRows;
+    for (int64_t column = 0; column < num_panels(g.head_size); ++column) {
+        const float* keys = s.keys + column * panels * kTileCols * kTileCols;
+        for (int64_t tile = 0; tile < num_tiles(b.num_queries); ++tile) {
+            float* dq =
+                g.dq + (column * padded_queries + b.first_query + tile * kTileRows) * kTileCols;
+            with_rows(least(kTileRows, b.num_queries - tile * kTileRows), [&]<int kRows>() {
+                Sums<kRows> sums;
+                load_sums(sums, dq);
+                for (int64_t panel = 0; panel < panels; ++panel) {
+                    const float* a = s.ds + (panel * kQueryBlock + tile * kTileRows) * kTileCols;
+                    const float* k = keys + panel * kTileCols * kTileCols;
+#pragma GCC unroll 4
+                    for (int i = 0; i < kTileCols; ++i) {
+                        tile_step<kRows, kTileCols>(sums, a + i, k + i * kTileCols);
+                    }
+                }
+                store_sums(sums, dq);
+            });
+        }
+    }
+}
+
+template <typename T>
+void run_keys(const AttentionArgs& g, const Scratch& s, int64_t first_key, int64_t num_keys) {
+    const int64_t d = g.head_size;
+    const int64_t panels = num_panels(num_keys);
+    const int64_t at = first_key * g.stride;
+    const Rows<T> keys{static_cast<const T*>(g.k) + at, g.stride, num_keys, d};
+    const Rows<T> values{static_cast<const T*>(g.v) + at, g.stride, num_keys, d};
+    pack_transposed(keys, 1.0F, s.keys_t);
+    pack_transposed(values, 1.0F, s.values_t);
+    const size_t d_panels = static_cast<size_t>(num_panels(d));
+    const size_t key_rows = static_cast<size_t>(panels * kTileCols);
+    memset(s.keys, 0, d_panels * key_rows * kTileCols * sizeof(float));
+    for (int64_t column = 0; column < num_panels(d); ++column) {
+        const int64_t from = column * kTileCols;
+        pack_natural(Rows<T>{keys.src + from, g.stride, num_keys, least(kTileCols, d - from)},
+                     s.keys + column * panels * kTileCols * kTileCols);
+    }
+    const size_t sums_bytes = static_cast<size_t>(panels * d * kTileCols) * sizeof(float);
+    memset(s.dk_t, 0, sums_bytes);
+    memset(s.dv_t, 0, sums_bytes);
+    const int64_t start = g.causal ? first_key / kQueryBlock * kQueryBlock : 0;
+    for (int64_t query = start; query < g.num_queries; query += kQueryBlock) {
+        const int64_t num_queries = least(kQueryBlock, g.num_queries - query);
+        const Rows<T> q{static_cast<const T*>(g.q) + query * g.stride, g.stride, num_queries, d};
+        const Rows<T> d_o{
+            static_cast<const T*>(g.d_o) + query * g.stride, g.stride, num_queries, d};
+        pack_row_form(q, s.queries);
+        pack_row_form(d_o, s.d_o);
+        const FloatRows q_f = as_float_rows(q, s.queries_f);
+        const FloatRows d_o_f = as_float_rows(d_o, s.d_o_f);
+        for (int64_t panel = 0; panel < panels; ++panel) {
+            const int64_t key = panel * kTileCols;
+            const Block b{query, num_queries, first_key + key, least(kTileCols, num_keys - key)};
+            for (int64_t tile = 0; tile < num_tiles(num_queries); ++tile) {
+                with_rows(least(kTileRows, num_queries - tile * kTileRows),
+                          [&]<int kRows>() { weights_and_gradients<kRows>(g, s, b, panel, tile); });
+            }
+            add_transposed_product(d_o_f, num_queries, d, s.p, s.dv_t + key * d);
+            add_transposed_product(
+                q_f, num_queries, d, s.ds + panel * kQueryBlock * kTileCols, s.dk_t + key * d);
+        }
+        add_dq(g, s, Block{query, num_queries, first_key, num_keys}, panels);
+    }
+    float ones[kTileCols];
+    for (float& one : ones) one = 1.0F;
+    for (int64_t panel = 0; panel < panels; ++panel) {
+        const int64_t key = panel * kTileCols;
+        const int64_t rows = least(kTileCols, num_keys - key);
+        const int64_t to = (first_key + key) * g.stride;
+        write_transposed(s.dk_t + key * d, ones, rows, d, static_cast<T*>(g.dk) + to, g.stride);
+        write_transposed(s.dv_t + key * d, ones, rows, d, static_cast<T*>(g.dv) + to, g.stride);
+    }
+}
+
+template <typename T>
+void run(const AttentionArgs& g) {
+    const Scratch s = cut(g, g.scratch);
+    for (int64_t key = g.begin; key < g.end; key += kKeyBlock) {
+        run_keys<T>(g, s, key, least(kKeyBlock, g.end - key));
+    }
+}
+
+void attention_backward(const AttentionArgs& g) {
+    if (g.type == Elem::kBF16) {
+        run<Bf16>(g);
+    } else {
+        run<float>(g);
+    }
+}
+
+template <typename T>
+void delta_as(const AttentionArgs& g) {
+    for (int64_t query = g.begin; query < g.end; ++query) {
+        const T* o = static_cast<const T*>(g.o) + query * g.stride;
+        const T* d_o = static_cast<const T*>(g.d_o) + query * g.stride;
+        Vec sum = splat(0.0F);
+        int64_t i = 0;
+        for (; i + kLanes <= g.head_size; i += kLanes) sum += load(o + i) * load(d_o + i);
+        float total = sum_lanes(sum);
+        for (; i < g.head_size; ++i) total += load_one(o + i) * load_one(d_o + i);
+        g.delta[query] = total;
+    }
+}
+
+void attention_delta(const AttentionArgs& g) {
+    if (g.type == Elem::kBF16) {
+        delta_as<Bf16>(g);
+    } else {
+        delta_as<float>(g);
+    }
+}
+
+}  // namespace
+
+void add_attention_backward_kernels(KernelTable& table) {
+    table.attention_key_block = kKeyBlock;
+    table.attention_backward_scratch = scratch_bytes;
+    table.attention_delta = attention_delta;
+    table.attention_backward = attention_backward;
+}
+
+}  // namespace lora::cpu::LORA_CPU_ISA

@@ -1,0 +1,129 @@
+// Pieces that the forward and the backward attention kernels share.
+// Included only by kernels/attention*.cpp.
+#pragma once
+
+#include "backend/cpu/kernels/tile.h"
+
+namespace lora::cpu::LORA_CPU_ISA {
+
+// Cuts 64-byte aligned pieces off a buffer; with a null buffer it only counts.
+class ScratchCutter {
+public:
+    explicit ScratchCutter(void* buffer) : at_(static_cast<char*>(buffer)), begin_(at_) {}
+    float* floats(int64_t n) {
+        char* p = at_;
+        at_ += round_up(n * static_cast<int64_t>(sizeof(float)), 64);
+        return reinterpret_cast<float*>(p);
+    }
+    [[nodiscard]] int64_t used() const { return at_ - begin_; }
+
+private:
+    char* at_;
+    char* begin_;
+};
+
+LORA_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+LORA_INLINE int64_t num_tiles(int64_t rows) { return (rows + kTileRows - 1) / kTileRows; }
+LORA_INLINE int64_t num_panels(int64_t cols) { return (cols + kTileCols - 1) / kTileCols; }
+
+// Rows [0, rows) of src, `stride` apart, of which d elements count.
+template <typename T>
+struct Rows {
+    const T* src;
+    int64_t stride;
+    int64_t rows;
+    int64_t d;
+};
+
+// -> row form of A.
+template <typename T>
+LORA_INLINE void pack_row_form(const Rows<T>& s, float* dst) {
+    const int64_t tile_size = row_tile_size(s.d);
+    for (int64_t row = 0; row < s.rows; ++row) {
+        const T* from = s.src + row * s.stride;
+        float* to = dst + row / kTileRows * tile_size + row % kTileRows * kLine;
+        int64_t k = 0;
+        for (; k + kLine <= s.d; k += kLine, to += kTileRows * kLine) {
+#pragma GCC unroll 4
+            for (int i = 0; i < kLine; i += kLanes) store(to + i, load(from + k + i));
+        }
+        for (int i = 0; k < s.d; ++k, ++i) to[i] = load_one(from + k);
+    }
+}
+
+// -> [panel of rows][d][kTileCols], scaled: the transposed matrix as B.
+template <typename T>
+LORA_INLINE void pack_transposed(const Rows<T>& s, float scale, float* dst) {
+    for (int64_t first = 0; first < s.rows; first += kTileCols, dst += s.d * kTileCols) {
+        const int64_t n = least(kTileCols, s.rows - first);
+        for (int64_t c = 0; c < n; ++c) {
+            const T* from = s.src + (first + c) * s.stride;
+            for (int64_t k = 0; k < s.d; ++k) dst[k * kTileCols + c] = scale * load_one(from + k);
+        }
+        for (int64_t c = n; c < kTileCols; ++c) {
+            for (int64_t k = 0; k < s.d; ++k) dst[k * kTileCols + c] = 0.0F;
+        }
+    }
+}
+
+// -> [panel of d][rows][kTileCols]: the matrix as B.
+template <typename T>
+LORA_INLINE void pack_natural(const Rows<T>& s, float* dst) {
+    for (int64_t first = 0; first < s.d; first += kTileCols, dst += s.rows * kTileCols) {
+        const int64_t n = least(kTileCols, s.d - first);
+        for (int64_t row = 0; row < s.rows; ++row) {
+            const T* from = s.src + row * s.stride + first;
+            float* to = dst + row * kTileCols;
+            if (n == kTileCols) {
+                store(to, load(from));
+                store(to + kLanes, load(from + kLanes));
+                continue;
+            }
+            for (int64_t c = 0; c < n; ++c) to[c] = load_one(from + c);
+            for (int64_t c = n; c < kTileCols; ++c) to[c] = 0.0F;
+        }
+    }
+}
+
+// fp32 rows to read column form from: the source itself, or its copy in `buffer`.
+struct FloatRows {
+    const float* data;
+    int64_t stride;
+};
+LORA_INLINE FloatRows as_float_rows(const Rows<float>& s, float*) { return {s.src, s.stride}; }
+LORA_INLINE FloatRows as_float_rows(const Rows<Bf16>& s, float* buffer) {
+    for (int64_t row = 0; row < s.rows; ++row) {
+        const Bf16* from = s.src + row * s.stride;
+        float* to = buffer + row * s.d;
+        int64_t k = 0;
+        for (; k + kLanes <= s.d; k += kLanes) store(to + k, load(from + k));
+        for (; k < s.d; ++k) to[k] = load_one(from + k);
+    }
+    return {buffer, s.d};
+}
+
+// sums [d][kTileCols] += x^T b for x [rows][d], b [rows][kTileCols].
+LORA_INLINE void add_transposed_product(
+    const FloatRows& x, int64_t rows, int64_t d, const float* b, float* sums) {
+    int64_t j = 0;
+    const auto run = [&]<int kRows>() {
+        Sums<kRows> s;
+        load_sums(s, sums + j * kTileCols);
+        tile_columns(s, x.data + j, x.stride, b, rows);
+        store_sums(s, sums + j * kTileCols);
+    };
+    for (; j + kTileRows <= d; j += kTileRows) run.template operator()<kTileRows>();
+    with_rows<kTileRows - 1>(d - j, run);
+}
+
+// [d][kTileCols] -> `rows` rows of d elements, each multiplied by its factor.
+template <typename T>
+LORA_INLINE void write_transposed(
+    const float* sums, const float* factors, int64_t rows, int64_t d, T* dst, int64_t stride) {
+    for (int64_t row = 0; row < rows; ++row) {
+        T* to = dst + row * stride;
+        for (int64_t j = 0; j < d; ++j) store_one(to + j, sums[j * kTileCols + row] * factors[row]);
+    }
+}
+
+}  // namespace lora::cpu::LORA_CPU_ISA
