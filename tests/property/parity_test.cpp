@@ -110,8 +110,11 @@ TEST_P(ParityTest, MatchesTheReference) {
     const Results actual =
         run_twice(*tested, plan::make_plan(built_.graph, tested->capabilities()));
     for (size_t i = 0; i < expected.size(); ++i) {
+        // A few elements may be small by chance (a difference that cancels); they are judged on the
+        // scale of the inputs, which is one.
+        const double floor_rms = expected[i].size() < 4 ? 1.0 : 0.0;
         const std::string difference =
-            describe_difference(actual[i], expected[i], bound_for(built_.results[i]));
+            describe_difference(actual[i], expected[i], bound_for(built_.results[i]), floor_rms);
         EXPECT_EQ(difference, "") << built_.results[i];
     }
 }

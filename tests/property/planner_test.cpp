@@ -121,7 +121,7 @@ protected:
 
 TEST_P(PlannerTest, LiveBuffersNeverOverlap) {
     SCOPED_TRACE(seed_note(seed_));
-    const CaseGraph built = random_training_graph(seed_, DType::kF32, 14);
+    const CaseGraph built = random_training_graph(seed_, DType::kF32, 40);
     plan::Capabilities capabilities = backend_->capabilities();
     // Odd scratch sizes, and an operator that refuses to run in place now and then.
     capabilities.scratch_bytes = [](const ir::Graph&, const ir::Node& node) {
@@ -175,6 +175,25 @@ TEST_P(PlannerTest, AMemoryLimitIsKept) {
         plan::make_plan(built.graph, capabilities, {.max_arena_bytes = limit});
     EXPECT_LE(plan.arena_bytes, limit);
     expect_no_overlap(plan);
+}
+
+TEST(PlannerLawsTest, TheRandomGraphsExerciseThePlanner) {
+    const std::unique_ptr<backend::Backend> backend = reference::open({});
+    int64_t num_recomputed = 0;
+    int64_t num_fused = 0;
+    int64_t num_limited = 0;
+    for (uint64_t i = 0; i < kNumGraphs; ++i) {
+        const CaseGraph built = random_training_graph(test_seed() + i, DType::kF32, 14);
+        const plan::MemoryPlan free = plan::make_plan(built.graph, backend->capabilities());
+        const plan::MemoryPlan least =
+            plan::make_plan(built.graph, backend->capabilities(), {.recompute_all = true});
+        num_fused += free.graph.nodes().size() < built.graph.nodes().size() ? 1 : 0;
+        num_recomputed += least.num_recomputed > 0 ? 1 : 0;
+        num_limited += least.arena_bytes < free.arena_bytes ? 1 : 0;
+    }
+    EXPECT_GE(num_fused, 8);
+    EXPECT_GE(num_recomputed, 8);
+    EXPECT_GE(num_limited, 4);
 }
 
 INSTANTIATE_TEST_SUITE_P(RandomGraphs, PlannerTest, testing::Range(uint64_t{0}, kNumGraphs));
