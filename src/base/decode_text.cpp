@@ -34,7 +34,7 @@ std::optional<std::u32string> decode_utf16(Bytes bytes, bool big_endian, bool st
     }
     if (bytes.size() % 2 != 0) {
         if (strict) return std::nullopt;
-        text += 0xFFFD;
+        text += U'\uFFFD';
     }
     return text;
 }

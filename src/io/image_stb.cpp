@@ -5,26 +5,7 @@
 
 #include "base/error.h"
 #include "io/internal/pixels.h"
-
-// clang-format off
-#define STB_IMAGE_IMPLEMENTATION
-#define STB_IMAGE_STATIC
-#define STBI_ONLY_JPEG
-#define STBI_ONLY_PNG
-#define STBI_ONLY_BMP
-#define STBI_NO_STDIO
-#define STBI_NO_LINEAR
-#define STBI_NO_HDR
-#define STBI_MAX_DIMENSIONS (1 << 16)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wunused-function"
-#if !defined(__clang__)
-// False alarm in the part that reads through callbacks, which is not used.
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-#include <stb/stb_image.h>
-#pragma GCC diagnostic pop
-// clang-format on
+#include "io/internal/stb_image.h"
 
 namespace lora::io {
 
