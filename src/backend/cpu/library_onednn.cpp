@@ -1,12 +1,13 @@
 // Frozen convolutions and linear layers through oneDNN. The only file, with floor_onednn.cpp, that
 // sees dnnl.hpp.
-// Activations stay channels-last; weights are packed once into the layout that the library asks for.
-// A stride-1 backward-input product runs as a forward convolution with the kernel turned round and
-// its channels swapped, which the library runs faster than its own backward one.
-#include <fmt/format.h>
-
+// Activations stay channels-last; weights are packed once into the layout that the library asks
+// for. A stride-1 backward-input product runs as a forward convolution with the kernel turned round
+// and its channels swapped, which the library runs faster than its own backward one.
+#include <cstdlib>
 #include <cstring>
 #include <unordered_map>
+
+#include <fmt/format.h>
 
 #include "backend/cpu/internal/library.h"
 #include "backend/cpu/internal/onednn.h"
@@ -31,19 +32,26 @@ struct Problem {
     Dims strides;
     Dims pad_begin;
     Dims pad_end;
-    bool turned = false;        // weights are the node's, turned round and swapped
-    bool transposed = false;    // linear: the node's weight is [out, in]
-    bool backward = false;      // strided backward-input: the library's own
+    bool turned = false;      // weights are the node's, turned round and swapped
+    bool transposed = false;  // linear: the node's weight is [out, in]
+    bool backward = false;    // strided backward-input: the library's own
     float alpha = 1;
     int bias_slot = -1;
     int addend_slot = -1;
     Type bias_type = Type::f32;
 
     [[nodiscard]] std::string key() const {
-        return fmt::format("{} {} {} {} {} {} {} {} {} {} {}", static_cast<int>(op),
-                           static_cast<int>(type), fmt::join(src, ","), fmt::join(weights, ","),
-                           fmt::join(dst, ","), fmt::join(strides, ","), fmt::join(pad_begin, ","),
-                           backward, alpha, bias_slot >= 0 ? static_cast<int>(bias_type) : -1,
+        return fmt::format("{} {} {} {} {} {} {} {} {} {} {}",
+                           static_cast<int>(op),
+                           static_cast<int>(type),
+                           fmt::join(src, ","),
+                           fmt::join(weights, ","),
+                           fmt::join(dst, ","),
+                           fmt::join(strides, ","),
+                           fmt::join(pad_begin, ","),
+                           backward,
+                           alpha,
+                           bias_slot >= 0 ? static_cast<int>(bias_type) : -1,
                            addend_slot >= 0);
     }
 };
@@ -102,7 +110,8 @@ Problem conv_problem(const ir::Graph& g, const ir::Node& n) {
         p.turned = true;
         p.weights = {w[1], w[0], w[2], w[3]};
         p.pad_begin = {w[2] - 1 - n.attrs.pad[0], w[3] - 1 - n.attrs.pad[1]};
-        p.pad_end = {y[2] - x[2] + w[2] - 1 - p.pad_begin[0], y[3] - x[3] + w[3] - 1 - p.pad_begin[1]};
+        p.pad_end = {y[2] - x[2] + w[2] - 1 - p.pad_begin[0],
+                     y[3] - x[3] + w[3] - 1 - p.pad_begin[1]};
         return p;
     }
     // Arguments of the forward convolution whose gradient this is.
@@ -143,18 +152,26 @@ Chosen choose_linear(const Problem& p, const dnnl::engine& engine) {
     const dnnl::memory::desc src(p.src, p.type, Tag::ab);
     const dnnl::memory::desc weights(p.weights, p.type, Tag::any);
     const dnnl::memory::desc dst(p.dst, p.type, Tag::ab);
-    const dnnl::memory::desc bias =
-        p.bias_slot >= 0 ? dnnl::memory::desc({1, p.dst[1]}, p.bias_type, Tag::ab)
-                         : dnnl::memory::desc();
+    const dnnl::memory::desc bias = p.bias_slot >= 0
+                                        ? dnnl::memory::desc({1, p.dst[1]}, p.bias_type, Tag::ab)
+                                        : dnnl::memory::desc();
     const dnnl::matmul::desc desc = p.bias_slot >= 0 ? dnnl::matmul::desc(src, weights, bias, dst)
                                                      : dnnl::matmul::desc(src, weights, dst);
     const dnnl::matmul::primitive_desc pd(desc, attributes_of(p), engine, true);
     if (!pd || !is_fast(pd.impl_info_str())) return {};
-    return {dnnl::matmul(pd), src, pd.weights_desc(), bias, dst, pd.scratchpad_desc(), DNNL_ARG_SRC,
-            DNNL_ARG_DST, pd.impl_info_str()};
+    return {dnnl::matmul(pd),
+            src,
+            pd.weights_desc(),
+            bias,
+            dst,
+            pd.scratchpad_desc(),
+            DNNL_ARG_SRC,
+            DNNL_ARG_DST,
+            pd.impl_info_str()};
 }
 
-dnnl::convolution_forward::primitive_desc forward_conv(const Problem& p, const dnnl::engine& engine,
+dnnl::convolution_forward::primitive_desc forward_conv(const Problem& p,
+                                                       const dnnl::engine& engine,
                                                        const dnnl::primitive_attr& attr) {
     const dnnl::memory::desc src(p.src, p.type, Tag::nhwc);
     const dnnl::memory::desc weights(p.weights, p.type, Tag::any);
@@ -163,35 +180,52 @@ dnnl::convolution_forward::primitive_desc forward_conv(const Problem& p, const d
     const auto kind = dnnl::prop_kind::forward_inference;
     const auto algorithm = dnnl::algorithm::convolution_direct;
     const dnnl::convolution_forward::desc desc =
-        p.bias_slot >= 0 ? dnnl::convolution_forward::desc(kind, algorithm, src, weights, bias, dst,
-                                                           p.strides, p.pad_begin, p.pad_end)
-                         : dnnl::convolution_forward::desc(kind, algorithm, src, weights, dst,
-                                                           p.strides, p.pad_begin, p.pad_end);
+        p.bias_slot >= 0
+            ? dnnl::convolution_forward::desc(
+                  kind, algorithm, src, weights, bias, dst, p.strides, p.pad_begin, p.pad_end)
+            : dnnl::convolution_forward::desc(
+                  kind, algorithm, src, weights, dst, p.strides, p.pad_begin, p.pad_end);
     return {desc, attr, engine, true};
 }
 
 Chosen choose_conv(const Problem& p, const dnnl::engine& engine) {
-    const dnnl::memory::desc bias =
-        p.bias_slot >= 0 ? dnnl::memory::desc(Dims{p.dst[1]}, p.bias_type, Tag::a)
-                         : dnnl::memory::desc();
+    const dnnl::memory::desc bias = p.bias_slot >= 0
+                                        ? dnnl::memory::desc(Dims{p.dst[1]}, p.bias_type, Tag::a)
+                                        : dnnl::memory::desc();
     if (!p.backward) {
         const auto pd = forward_conv(p, engine, attributes_of(p));
         if (!pd || !is_fast(pd.impl_info_str())) return {};
-        return {dnnl::convolution_forward(pd), pd.src_desc(), pd.weights_desc(), bias,
-                pd.dst_desc(), pd.scratchpad_desc(), DNNL_ARG_SRC, DNNL_ARG_DST,
+        return {dnnl::convolution_forward(pd),
+                pd.src_desc(),
+                pd.weights_desc(),
+                bias,
+                pd.dst_desc(),
+                pd.scratchpad_desc(),
+                DNNL_ARG_SRC,
+                DNNL_ARG_DST,
                 pd.impl_info_str()};
     }
     const auto hint = forward_conv(p, engine, dnnl::primitive_attr());
     if (!hint || p.addend_slot >= 0 || p.alpha != 1) return {};
     const dnnl::convolution_backward_data::desc desc(
-        dnnl::algorithm::convolution_direct, dnnl::memory::desc(p.src, p.type, Tag::nhwc),
+        dnnl::algorithm::convolution_direct,
+        dnnl::memory::desc(p.src, p.type, Tag::nhwc),
         dnnl::memory::desc(p.weights, p.type, Tag::any),
-        dnnl::memory::desc(p.dst, p.type, Tag::nhwc), p.strides, p.pad_begin, p.pad_end);
-    const dnnl::convolution_backward_data::primitive_desc pd(desc, attributes_of(p), engine, hint,
-                                                             true);
+        dnnl::memory::desc(p.dst, p.type, Tag::nhwc),
+        p.strides,
+        p.pad_begin,
+        p.pad_end);
+    const dnnl::convolution_backward_data::primitive_desc pd(
+        desc, attributes_of(p), engine, hint, true);
     if (!pd || !is_fast(pd.impl_info_str())) return {};
-    return {dnnl::convolution_backward_data(pd), pd.diff_dst_desc(), pd.weights_desc(), bias,
-            pd.diff_src_desc(), pd.scratchpad_desc(), DNNL_ARG_DIFF_DST, DNNL_ARG_DIFF_SRC,
+    return {dnnl::convolution_backward_data(pd),
+            pd.diff_dst_desc(),
+            pd.weights_desc(),
+            bias,
+            pd.diff_src_desc(),
+            pd.scratchpad_desc(),
+            DNNL_ARG_DIFF_DST,
+            DNNL_ARG_DIFF_SRC,
             pd.impl_info_str()};
 }
 
@@ -212,9 +246,10 @@ class OneDnn : public Library {
 public:
     OneDnn() : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {}
 
-    [[nodiscard]] bool takes(const Device& device, const ir::Graph& graph,
+    [[nodiscard]] bool takes(const Device& device,
+                             const ir::Graph& graph,
                              const ir::Node& node) override {
-        if (device.kernels->lanes < 16) return false;  // on AVX2 our own kernels are as fast
+        if (!wanted(device)) return false;
         if (node.op != OpKind::kLinear && node.op != OpKind::kConv2d &&
             node.op != OpKind::kConv2dBackwardInput) {
             return false;
@@ -229,7 +264,8 @@ public:
         return static_cast<bool>(chosen(p).primitive);
     }
 
-    [[nodiscard]] size_t scratch_bytes(const Device&, const ir::Graph& graph,
+    [[nodiscard]] size_t scratch_bytes(const Device&,
+                                       const ir::Graph& graph,
                                        const ir::Node& node) override {
         return chosen(problem_of(graph, node)).scratchpad.get_size();
     }
@@ -242,30 +278,37 @@ public:
     }
 
 private:
+    // On AVX2 our own kernels are as fast. LORA_CPU_PRODUCTS=onednn|own decides for tests.
+    static bool wanted(const Device& device) {
+        const char* choice = std::getenv("LORA_CPU_PRODUCTS");
+        if (choice == nullptr) return device.kernels->lanes >= 16;
+        return std::strcmp(choice, "onednn") == 0;
+    }
+
     const Chosen& chosen(const Problem& p) {
         const std::string key = p.key();
         const auto found = chosen_.find(key);
         if (found != chosen_.end()) return found->second;
         return checked("choosing a product", [&]() -> const Chosen& {
-            return chosen_[key] =
-                       p.op == OpKind::kLinear ? choose_linear(p, engine_) : choose_conv(p, engine_);
+            return chosen_[key] = p.op == OpKind::kLinear ? choose_linear(p, engine_)
+                                                          : choose_conv(p, engine_);
         });
     }
 
-    std::shared_ptr<Memory> pack(CpuWeight& weight, const Problem& p,
-                                 const dnnl::memory::desc& to);
+    std::shared_ptr<Memory> pack(CpuWeight& weight, const Problem& p, const dnnl::memory::desc& to);
 
     dnnl::engine engine_;
     dnnl::stream stream_;
     std::unordered_map<std::string, Chosen> chosen_;  // by Problem::key()
 };
 
-std::shared_ptr<Memory> OneDnn::pack(CpuWeight& weight, const Problem& p,
+std::shared_ptr<Memory> OneDnn::pack(CpuWeight& weight,
+                                     const Problem& p,
                                      const dnnl::memory::desc& to) {
     // The layout's own bytes name the form: two products that want the same one share it.
     const std::string_view layout(reinterpret_cast<const char*>(&to.data), sizeof(to.data));
-    const std::string name =
-        fmt::format("onednn {} {} {}", p.turned, p.transposed, std::hash<std::string_view>{}(layout));
+    const std::string name = fmt::format(
+        "onednn {} {} {}", p.turned, p.transposed, std::hash<std::string_view>{}(layout));
     return weight.form(name, [&](const TensorView& elements) {
         auto memory = std::make_shared<Memory>(to.get_size());
         std::vector<std::byte> turned;
@@ -273,18 +316,20 @@ std::shared_ptr<Memory> OneDnn::pack(CpuWeight& weight, const Problem& p,
         if (p.turned) {
             turned.resize(elements.bytes.size());
             if (p.type == Type::bf16) {
-                turn(reinterpret_cast<const uint16_t*>(src), p.weights,
+                turn(reinterpret_cast<const uint16_t*>(src),
+                     p.weights,
                      reinterpret_cast<uint16_t*>(turned.data()));
             } else {
-                turn(reinterpret_cast<const float*>(src), p.weights,
+                turn(reinterpret_cast<const float*>(src),
+                     p.weights,
                      reinterpret_cast<float*>(turned.data()));
             }
             src = turned.data();
         }
         const Tag tag = p.op != OpKind::kLinear ? Tag::abcd : p.transposed ? Tag::ba : Tag::ab;
         checked("packing a weight", [&] {
-            dnnl::memory from(dnnl::memory::desc(p.weights, p.type, tag), engine_,
-                              const_cast<std::byte*>(src));
+            dnnl::memory from(
+                dnnl::memory::desc(p.weights, p.type, tag), engine_, const_cast<std::byte*>(src));
             dnnl::memory packed(to, engine_, memory->data());
             dnnl::reorder(from, packed).execute(stream_, from, packed);
             stream_.wait();
@@ -316,8 +361,7 @@ Program OneDnn::program(const NodeContext& c) {
         b.scratchpad = dnnl::memory(b.chosen.scratchpad, engine_, nullptr);
         b.args = {{b.chosen.src_arg, b.src},
                   {b.chosen.dst_arg, b.dst},
-                  {DNNL_ARG_WEIGHTS,
-                   dnnl::memory(b.chosen.weights, engine_, b.weights->data())},
+                  {DNNL_ARG_WEIGHTS, dnnl::memory(b.chosen.weights, engine_, b.weights->data())},
                   {DNNL_ARG_SCRATCHPAD, b.scratchpad}};
         if (p.bias_slot >= 0) {
             b.bias = dnnl::memory(b.chosen.bias, engine_, nullptr);
@@ -327,7 +371,10 @@ Program OneDnn::program(const NodeContext& c) {
     Program program;
     program.choice = "onednn " + bound->chosen.name;
     program.held_inputs = 1U << 1;
-    program.run = [this, &device = c.device, bound, bias_slot = p.bias_slot,
+    program.run = [this,
+                   &device = c.device,
+                   bound,
+                   bias_slot = p.bias_slot,
                    addend_slot = p.addend_slot](const Args& a) {
         Bound& b = *bound;
         if (addend_slot >= 0) {

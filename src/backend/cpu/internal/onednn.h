@@ -2,11 +2,11 @@
 // Included only by library_onednn.cpp and floor.cpp.
 #pragma once
 
-#include <fmt/format.h>
-
-#include <dnnl.hpp>
 #include <string_view>
 #include <utility>
+
+#include <dnnl.hpp>
+#include <fmt/format.h>
 
 #include "base/error.h"
 
