@@ -16,12 +16,12 @@ struct LrScheduleOptions {
     std::string name = "constant";
     int64_t num_warmup_steps = 0;
     int64_t num_training_steps = 1;
-    int64_t num_cycles = 1;           // cosine_with_restarts, cosine_with_min_lr
-    double power = 1;                 // polynomial
-    double base_lr = 1e-4;            // polynomial: --learning_rate, must exceed its end value 1e-7
-    std::optional<double> timescale;  // inverse_sqrt
-    double min_lr_ratio = 0;          // cosine_with_min_lr, warmup_stable_decay
-    int64_t num_decay_steps = 0;      // warmup_stable_decay
+    int64_t num_cycles = 1;  // cosine_with_restarts, cosine_with_min_lr
+    double power = 1;        // polynomial
+    double base_lr = 1e-4;   // polynomial: --learning_rate, must exceed its end value 1e-7
+    std::optional<double> timescale = {};  // inverse_sqrt
+    double min_lr_ratio = 0;               // cosine_with_min_lr, warmup_stable_decay
+    int64_t num_decay_steps = 0;           // warmup_stable_decay
 };
 
 // Names that lr_multiplier knows.

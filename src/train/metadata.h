@@ -39,8 +39,8 @@ struct MetadataInputs {
     const data::BucketedDataset* data = nullptr;
     data::StepPlan steps;
     RunIdentity identity;
-    FileHashes model;
-    std::optional<FileHashes> vae;  // only with --vae
+    FileHashes model = {};
+    std::optional<FileHashes> vae = {};  // only with --vae
 };
 
 // Where in the run the file is written (training-semantics 9.1).

@@ -209,6 +209,14 @@ RunResult TrainingRun::Impl::train(const std::stop_token& stop, EventSink& event
         ready.buckets.push_back({use.size.width_px, use.size.height_px, use.count});
     }
     events.on_event(ready);
+    log::info(
+        "{} pictures in {} buckets, {} steps in {} epochs, {} trainable numbers, {} MiB planned",
+        plan.num_images,
+        plan.buckets.size(),
+        plan.steps,
+        plan.epochs,
+        plan.num_parameters,
+        plan.planned_peak_bytes >> 20U);
 
     WeightStore weights(*backend);
     weights.add_source(file_source(model_file));
@@ -234,20 +242,19 @@ RunResult TrainingRun::Impl::train(const std::stop_token& stop, EventSink& event
         buffers,
         trained_ranges(network, step->trained()),
         adamw_options(options.optimizer.optimizer_args, options.optimizer.max_grad_norm));
-    RunSaver saver(
-        {.options = &options,
-         .network = &network,
-         .buffers = &buffers,
-         .metadata = {.options = &options,
-                      .data = &data,
-                      .steps = steps,
-                      .identity = identity,
-                      .model = {},
-                      .vae = {}},
-         .fixed = fixed(),
-         .free = free_settings(options),
-         .plan = plan_identity,
-         .events = &events});
+    RunSaver saver({.options = &options,
+                    .network = &network,
+                    .buffers = &buffers,
+                    .metadata = {.options = &options,
+                                 .data = &data,
+                                 .steps = steps,
+                                 .identity = identity,
+                                 .model = {},
+                                 .vae = {}},
+                    .fixed = fixed(),
+                    .free = free_settings(options),
+                    .plan = plan_identity,
+                    .events = &events});
     data::Loader loader(
         data, loader_options(progress), [&latents](int64_t image_idx, bool flipped) {
             return latents.latent(image_idx, flipped);
@@ -263,8 +270,7 @@ RunResult TrainingRun::Impl::train(const std::stop_token& stop, EventSink& event
                      .schedule = lr_schedule_options(options.optimizer, steps.max_train_steps),
                      .rates = base_rates(options.optimizer, options.network),
                      .saver = &saver,
-                     .events = &events,
-                     .preview = {}},
+                     .events = &events},
                     progress);
     RunResult result = trainer.run(stop);
     result.planned_peak_bytes = plan.planned_peak_bytes;

@@ -119,14 +119,6 @@ struct LogOptions {
     std::string log_prefix;   // in front of the run's time stamp
 };
 
-struct PreviewOptions {
-    std::string sample_prompts;  // prompt file; empty: no previews
-    int64_t sample_every_n_epochs = 0;
-    int64_t sample_every_n_steps = 0;
-    bool sample_at_first = false;
-    std::string sample_sampler = "ddim";
-};
-
 struct TrainOptions {
     ModelOptions model;
     data::DatasetOptions dataset;
@@ -140,7 +132,6 @@ struct TrainOptions {
     DeviceOptions device;
     SaveOptions save;
     LogOptions log;
-    PreviewOptions preview;
     std::optional<uint64_t> seed;  // none: a random one, which is printed and kept in the state
 };
 

@@ -23,7 +23,6 @@ Trainer::Trainer(Parts parts, Progress progress)
 
 RunResult Trainer::run(const std::stop_token& stop) {
     started_s_ = step_started_s_ = now_s();
-    if (parts_.preview && progress_.step == 0) parts_.preview(0, 0, false);
     while (!is_finished()) {
         std::optional<data::Batch> batch = parts_.loader->next();
         if (!batch) break;
@@ -31,7 +30,7 @@ RunResult Trainer::run(const std::stop_token& stop) {
         accumulate(*batch);  // forward and backward
         if (!batch->is_update) continue;
         update(*batch);    // norm, clip, AdamW
-        save_due(*batch);  // files, states and previews of this step or epoch
+        save_due(*batch);  // files and states of this step or epoch
         if (stop.stop_requested() && !is_finished()) cancel();
     }
     return finish();
@@ -82,11 +81,7 @@ void Trainer::update(const data::Batch& batch) {
 
 void Trainer::save_due(const data::Batch& batch) {
     parts_.saver->after_step(progress_, batch.epoch);
-    if (parts_.preview) parts_.preview(progress_.step, batch.epoch, false);
-    if (batch.ends_epoch) {
-        parts_.saver->after_epoch(progress_, batch.epoch);
-        if (parts_.preview) parts_.preview(progress_.step, batch.epoch, true);
-    }
+    if (batch.ends_epoch) parts_.saver->after_epoch(progress_, batch.epoch);
     step_started_s_ = now_s();
 }
 

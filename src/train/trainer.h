@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <stop_token>
 
 #include "data/loader.h"
@@ -34,8 +33,6 @@ public:
         Optimizer::Rates rates;  // at multiplier 1
         RunSaver* saver = nullptr;
         EventSink* events = nullptr;
-        // Draws previews after an update, or at an epoch's end (0-based step 0: before training).
-        std::function<void(int64_t step, int64_t epoch, bool ends_epoch)> preview;
     };
     Trainer(Parts parts, Progress progress);
 

@@ -27,6 +27,9 @@ void throw_if_wrong(const TrainOptions& options) {
     if (!text.empty()) throw Error(ErrorCode::kConfig, text).with_hint(hint);
 }
 
+// Set aside for a batch's inputs when max_memory limits the arena.
+constexpr size_t kInputReserveBytes = size_t{4} << 20U;
+
 std::shared_ptr<const io::SafetensorsFile> open_file(const std::string& path) {
     return std::make_shared<const io::SafetensorsFile>(io::SafetensorsFile::open(path));
 }
@@ -134,7 +137,7 @@ void TrainingRun::Impl::make_step() {
         .cache_contexts = captions_are_fixed(),
         .plan = {.max_arena_bytes = 0, .recompute_all = options.device.gradient_checkpointing}};
     if (options.device.max_memory_bytes > 0) {
-        const size_t other = model.network.num_elements() * 4 * sizeof(float);
+        const size_t other = other_bytes(model.network, kInputReserveBytes);
         const uint64_t limit = options.device.max_memory_bytes;
         step_options.plan.max_arena_bytes = limit > other ? limit - other : 1;
     }
@@ -168,8 +171,8 @@ EncodeRequest TrainingRun::Impl::encode_request() const {
 
 // Memory beside the arena and the frozen weights: parameters, gradients, moments, inputs, latents,
 // and the copies that saving makes.
-size_t TrainingRun::Impl::other_bytes() const {
-    const auto flat = static_cast<size_t>(step->model().network.num_elements()) * sizeof(float);
+size_t TrainingRun::Impl::other_bytes(const Network& network, size_t input_bytes) const {
+    const auto flat = static_cast<size_t>(network.num_elements()) * sizeof(float);
     const SaveOptions& s = options.save;
     const bool has_states =
         s.save_state || s.save_state_on_train_end || s.save_state_every_n_steps > 0;
@@ -184,7 +187,7 @@ size_t TrainingRun::Impl::other_bytes() const {
     }
     if (options.latents.flip_aug) latents *= 2;
     if (!options.latents.cache_latents) latents *= 3;
-    return 4 * flat + copies + step->input_bytes() + latents;
+    return 4 * flat + copies + input_bytes + latents;
 }
 
 void TrainingRun::Impl::fill_plan() {
@@ -208,7 +211,7 @@ void TrainingRun::Impl::fill_plan() {
     plan.weight_bytes = 0;
     for (const auto& [name, bytes] : weights) plan.weight_bytes += bytes;
     const size_t arena = std::max(step->arena_bytes(), vae_arena_bytes(encode_request()));
-    plan.planned_peak_bytes = arena + other_bytes();
+    plan.planned_peak_bytes = arena + other_bytes(step->model().network, step->input_bytes());
 }
 
 TrainingRun::TrainingRun(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

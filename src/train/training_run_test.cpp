@@ -284,6 +284,63 @@ TEST_F(TrainingRunTest, UnreadablePictureIsLeftOut) {
     EXPECT_EQ(file.metadata().at("ss_num_train_images"), "1");
 }
 
+// A picture that was whole when the folder was scanned and is gone when it is wanted.
+TEST_F(TrainingRunTest, VanishedPictureIsLeftOutAndStepsArePlannedAnew) {
+    const std::string folder = join_path(root_, "vanishing");
+    make_directories(join_path(folder, "1_dot"));
+    write_picture(join_path(folder, "1_dot/stays.png"), 64, 1);
+    write_picture(join_path(folder, "1_dot/goes.png"), 64, 2);
+    TrainOptions o = options("vanished");
+    o.dataset.train_data_dir = folder;
+    o.latents.train_batch_size = 1;
+    o.length = {.max_train_epochs = 1};
+    const auto backend = reference::open({});
+    const auto run = TrainingRun::open(o, *backend);
+    EXPECT_EQ(run->plan().steps, 2);
+    remove_file_if_exists(join_path(folder, "1_dot/goes.png"));
+    CallbackSink sink([](const Event&) {});
+    const RunResult result = run->train({}, sink);
+    EXPECT_EQ(result.steps, 1);
+    EXPECT_EQ(io::SafetensorsFile::open(result.output_file).metadata().at("ss_num_train_images"),
+              "1");
+}
+
+TEST_F(TrainingRunTest, GoesOnFromAFile) {
+    TrainOptions o = options("first");
+    o.length = {.max_train_steps = 1};
+    o.network.network_dim = 3;
+    o.network.network_alpha = 2;
+    o.network.network_train_unet_only = true;
+    const std::string first = train(o).output_file;
+    o.save.output_dir = join_path(root_, "second");
+    o.network.network_weights = first;
+    o.network.network_dim = 8;
+    EXPECT_THROW(train(o), Error);  // another rank
+    o.network.dim_from_weights = true;
+    o.optimizer.learning_rate = 1e-12;
+    const auto before = io::SafetensorsFile::open(first);
+    const auto after = io::SafetensorsFile::open(train(o).output_file);
+    ASSERT_EQ(before.tensors().size(), after.tensors().size());
+    for (const io::TensorInfo& info : before.tensors()) {
+        EXPECT_LT(relative_error(after.at(info.name), before.view(info)), 1e-5) << info.name;
+    }
+}
+
+TEST_F(TrainingRunTest, MoreEpochsAfterAFinishedRun) {
+    TrainOptions o = options("longer");
+    o.optimizer.lr_scheduler = "constant";
+    const std::string whole = read_text_file(train(o).output_file);
+    o.save.output_dir = join_path(root_, "longer2");
+    o.save.save_state_on_train_end = true;
+    o.length.max_train_epochs = 1;
+    train(o);
+    EXPECT_EQ(names_in("longer2"), (std::set<std::string>{"dot-state", "dot.safetensors"}));
+    o.length.max_train_epochs = 2;
+    o.save.save_state_on_train_end = false;
+    o.save.resume = join_path(root_, "longer2/dot-state");
+    EXPECT_EQ(read_text_file(train(o).output_file), whole);
+}
+
 TEST_F(TrainingRunTest, DryRunPlansAndWritesNothing) {
     const auto backend = reference::open({});
     const auto run = TrainingRun::open(options("dry"), *backend);

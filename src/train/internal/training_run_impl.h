@@ -37,7 +37,7 @@ struct TrainingRun::Impl {
     void plan_steps();
     void make_step();
     void fill_plan();
-    [[nodiscard]] size_t other_bytes() const;
+    [[nodiscard]] size_t other_bytes(const Network& network, size_t input_bytes) const;
     [[nodiscard]] EncodeRequest encode_request() const;
     [[nodiscard]] Settings fixed() const;
     // `with_data`: the pictures too, once those that cannot be decoded are left out.
