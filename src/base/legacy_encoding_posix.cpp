@@ -1,4 +1,4 @@
-#include <cerrno>
+#include <cstdint>
 #include <iconv.h>
 
 #include "base/internal/legacy_encoding.h"
@@ -21,7 +21,7 @@ std::optional<std::u32string> decode_legacy(TextEncoding encoding, std::string_v
     const char* name = iconv_name(encoding);
     if (name == nullptr) return std::nullopt;
     iconv_t converter = ::iconv_open("UTF-8", name);
-    if (converter == reinterpret_cast<iconv_t>(-1)) return std::nullopt;
+    if (reinterpret_cast<intptr_t>(converter) == -1) return std::nullopt;
     // No character of these encodings needs more than three bytes of UTF-8 per byte.
     std::string utf8(bytes.size() * 3 + 4, '\0');
     std::string copy(bytes);
