@@ -50,19 +50,6 @@ constexpr OptionRow kSaving[] = {
     {.name = "log_prefix", .help = {"put before the name of the log folder", "紀錄資料夾名稱的前綴"}},
 };
 
-constexpr OptionRow kPreviews[] = {
-    {.name = "sample_prompts", .type = kPath,
-     .help = {"file of prompts to draw during training, one a line", "訓練中產生預覽圖的提示詞檔,一行一個"}},
-    {.name = "sample_every_n_epochs", .type = kInt, .min = 1,
-     .help = {"draw previews every N epochs", "每 N 個 epoch 產生預覽圖"}},
-    {.name = "sample_every_n_steps", .type = kInt, .min = 1,
-     .help = {"draw previews every N steps", "每 N 步產生預覽圖"}},
-    {.name = "sample_at_first", .type = kFlag, .guide = "false", .sd_scripts = "false",
-     .help = {"draw previews before the first step, too", "第一步之前也產生預覽圖"}},
-    {.name = "sample_sampler", .guide = "ddim", .sd_scripts = "ddim", .choices = "ddim|euler|euler_a|dpmpp_2m_karras",
-     .help = {"sampler of the previews", "預覽圖的採樣器"}},
-};
-
 constexpr OptionRow kMemory[] = {
     {.name = "mixed_precision", .guide = "auto", .sd_scripts = "no", .choices = "auto|no|fp16|bf16",
      .help = {"type of the big computations; auto: the best this machine has", "主要計算的精度;auto 為此機器最適合的"}},
@@ -83,7 +70,6 @@ constexpr OptionRow kRun[] = {
 
 constexpr OptionSection kSections[] = {
     {{"Saving", "儲存"}, bit(Command::kTrain), kSaving},
-    {{"Previews", "預覽圖"}, bit(Command::kTrain), kPreviews},
     {{"Precision and memory", "精度與記憶體"}, bit(Command::kTrain), kMemory},
     {{"The run", "執行"}, bit(Command::kTrain), kRun},
 };

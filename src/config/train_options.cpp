@@ -145,13 +145,6 @@ void fill_saving(const Settings& s, train::TrainOptions& out) {
 
     out.log.logging_dir = s.text("logging_dir");
     out.log.log_prefix = s.text("log_prefix");
-
-    auto& preview = out.preview;
-    preview.sample_prompts = s.text("sample_prompts");
-    preview.sample_every_n_epochs = s.integer("sample_every_n_epochs");
-    preview.sample_every_n_steps = s.integer("sample_every_n_steps");
-    preview.sample_at_first = s.flag("sample_at_first");
-    preview.sample_sampler = s.text("sample_sampler");
 }
 
 }  // namespace

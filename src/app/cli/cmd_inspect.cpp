@@ -1,0 +1,105 @@
+// `lora inspect FILE [--json]`.
+#include <fmt/format.h>
+
+#include "app/cli/command.h"
+#include "app/cli/terminal.h"
+#include "app/file_info.h"
+#include "base/error.h"
+#include "base/json.h"
+
+namespace lora::app {
+namespace {
+
+constexpr size_t kLongestValue = 160;  // of a metadata value on the screen, in bytes
+
+template <typename T>
+OrderedJson one_or_list(const std::vector<T>& values) {
+    if (values.empty()) return nullptr;
+    if (values.size() == 1) return values.front();
+    return values;
+}
+
+OrderedJson to_json(const FileInfo& info) {
+    OrderedJson words = OrderedJson::array();
+    for (const TriggerWord& word : info.trigger_words) words.push_back(word.word);
+    return {{"kind", info.kind},
+            {"family", info.family},
+            {"modules", info.modules},
+            {"rank", one_or_list(info.ranks)},
+            {"alpha", one_or_list(info.alphas)},
+            {"dtype", one_or_list(info.dtypes)},
+            {"bytes", info.bytes},
+            {"num_parameters", info.num_parameters},
+            {"unet_modules", info.unet_modules},
+            {"text_encoder_modules", info.text_encoder_modules},
+            {"trigger_words", words},
+            {"notes", info.notes},
+            {"metadata", info.metadata}};
+}
+
+// Cut at a character's border.
+std::string shortened(std::string_view text) {
+    if (text.size() <= kLongestValue) return std::string(text);
+    size_t end = kLongestValue;
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
+    return fmt::format("{}... ({} bytes)", text.substr(0, end), text.size());
+}
+
+void print_people(const FileInfo& info, bool zh) {
+    const auto line = [zh](std::string_view en, std::string_view chinese, std::string_view value) {
+        print_out(fmt::format("{}: {}\n", zh ? chinese : en, value));
+    };
+    line("kind", "種類", info.kind);
+    line("family", "家族", info.family);
+    line("size",
+         "大小",
+         fmt::format("{:.1f} MiB, {} parameters, {}",
+                     static_cast<double>(info.bytes) / (1024.0 * 1024.0),
+                     info.num_parameters,
+                     fmt::join(info.dtypes, " ")));
+    if (info.modules > 0) {
+        line("modules",
+             "模組",
+             fmt::format("{} (text encoder {}, UNet {})",
+                         info.modules,
+                         info.text_encoder_modules,
+                         info.unet_modules));
+        line("rank", "rank", fmt::format("{}", fmt::join(info.ranks, ", ")));
+        line("alpha", "alpha", fmt::format("{}", fmt::join(info.alphas, ", ")));
+    }
+    for (const std::string& note : info.notes) line("note", "附註", note);
+    if (!info.trigger_words.empty()) {
+        std::string words;
+        for (const TriggerWord& word : info.trigger_words) {
+            if (!words.empty()) words += ", ";
+            words +=
+                word.captions > 0
+                    ? fmt::format("{} ({} of {} captions)", word.word, word.count, word.captions)
+                    : fmt::format("{} ({})", word.word, word.count);
+        }
+        line("trigger words", "觸發詞", words);
+    }
+    if (info.metadata.empty()) return;
+    print_out(zh ? "metadata:\n" : "metadata:\n");
+    for (const auto& [key, value] : info.metadata) {
+        print_out(fmt::format("  {} = {}\n", key, shortened(value)));
+    }
+}
+
+}  // namespace
+
+int run_inspect(const Context& context, const config::Loaded& loaded) {
+    if (loaded.positionals.empty()) {
+        throw Error(ErrorCode::kConfig, "the file to look into is missing")
+            .with_hint("lora inspect FILE.safetensors");
+    }
+    const FileInfo info = inspect_file(loaded.positionals.front());
+    if (loaded.settings.flag("json")) {
+        print_out(to_json(info).dump(-1, ' ', false, OrderedJson::error_handler_t::replace) + "\n");
+    } else {
+        print_people(info, context.language == config::Language::kChinese);
+    }
+    return 0;
+}
+
+}  // namespace lora::app

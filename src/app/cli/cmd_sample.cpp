@@ -1,0 +1,179 @@
+// `lora sample`: a prompt, a model and LoRA files to PNG pictures.
+#include <chrono>
+#include <random>
+
+#include <fmt/format.h>
+
+#include "app/cli/command.h"
+#include "app/cli/precision.h"
+#include "app/cli/progress.h"
+#include "app/cli/report.h"
+#include "app/cli/stop.h"
+#include "app/cli/terminal.h"
+#include "app/picture_maker.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "io/png.h"
+
+namespace lora::app {
+namespace {
+
+// "file" or "file:0.8"; a drive letter's colon is no weight.
+LoraUse parse_lora(const std::string& text, double default_weight) {
+    const size_t colon = text.rfind(':');
+    if (colon != std::string::npos && colon > 0) {
+        const auto weight = config::parse_float(std::string_view(text).substr(colon + 1));
+        if (weight && !path_exists(text)) return {text.substr(0, colon), *weight};
+    }
+    return {text, default_weight};
+}
+
+// As AUTOMATIC1111 names them in its pictures.
+std::string_view sampler_label(diffusion::SamplerKind kind) {
+    switch (kind) {
+        case diffusion::SamplerKind::kDdim: return "DDIM";
+        case diffusion::SamplerKind::kEuler: return "Euler";
+        case diffusion::SamplerKind::kEulerA: return "Euler a";
+        case diffusion::SamplerKind::kDpmpp2mKarras: return "DPM++ 2M Karras";
+    }
+    return "";
+}
+
+struct Job {
+    train::ImageRequest request;
+    std::string model_path;
+    std::vector<LoraUse> loras;
+    int64_t clip_skip = 1;
+};
+
+// The text that AUTOMATIC1111 writes and reads under the key `parameters`.
+std::string parameters_text(const Job& job) {
+    std::string text = job.request.prompt;
+    for (const LoraUse& use : job.loras) {
+        text += fmt::format(" <lora:{}:{}>", without_extension(base_name(use.path)), use.weight);
+    }
+    if (!job.request.negative_prompt.empty()) {
+        text += "\nNegative prompt: " + job.request.negative_prompt;
+    }
+    text += fmt::format("\nSteps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Size: {}x{}, Model: {}",
+                        job.request.num_steps,
+                        sampler_label(job.request.sampler),
+                        job.request.cfg_scale,
+                        job.request.seed,
+                        job.request.width_px,
+                        job.request.height_px,
+                        without_extension(base_name(job.model_path)));
+    if (job.clip_skip > 1) text += fmt::format(", Clip skip: {}", job.clip_skip);
+    return text + fmt::format(", Version: lora {}", LORA_VERSION);
+}
+
+uint64_t drawn_seed() {
+    std::random_device device;
+    return device();
+}
+
+std::string numbered(const std::string& path, int64_t index, int64_t count) {
+    if (count == 1) return path;
+    return fmt::format("{}-{:04}{}", without_extension(path), index + 1, extension(path));
+}
+
+Job make_job(const config::Settings& settings, const models::ModelInfo& info) {
+    Job job;
+    job.model_path = settings.text("model");
+    job.clip_skip = settings.has("clip_skip") ? settings.integer("clip_skip") : info.clip_skip;
+    train::ImageRequest& request = job.request;
+    request.prompt = settings.text("prompt");
+    request.negative_prompt = settings.text("negative_prompt");
+    const int64_t native = info.native_resolution_px;
+    request.width_px = settings.has("width") ? settings.integer("width") : native;
+    request.height_px = settings.has("height") ? settings.integer("height") : native;
+    request.seed =
+        settings.has("seed") ? static_cast<uint64_t>(settings.integer("seed")) : drawn_seed();
+    request.sampler = diffusion::sampler_from_name(settings.text("sampler"))
+                          .value_or(diffusion::SamplerKind::kDdim);
+    request.num_steps = settings.integer("steps");
+    request.cfg_scale = settings.number("scale");
+    for (const std::string& word : settings.list("lora")) {
+        job.loras.push_back(parse_lora(word, settings.number("lora_weight")));
+    }
+    return job;
+}
+
+// What can be told before anything is opened.
+Diagnostics judge(const config::Settings& settings) {
+    Diagnostics findings;
+    const auto error = [&](const char* option, std::string text, std::string hint) {
+        findings.push_back(
+            {Severity::kError, settings.place(option), std::move(text), std::move(hint)});
+    };
+    if (settings.text("model").empty()) {
+        error("model", "model is missing", "name the base model's .safetensors file");
+    }
+    if (!settings.has("prompt")) error("prompt", "prompt is missing", "say what to draw");
+    for (const char* side : {"width", "height"}) {
+        if (settings.integer(side) % 8 == 0) continue;
+        error(side, fmt::format("{} is not a multiple of 8", settings.integer(side)), "");
+    }
+    const std::string out = settings.text("out");
+    if (extension(out) != ".png") {
+        error("out", fmt::format("{} does not end in .png", out), "pictures are written as PNG");
+    }
+    return findings;
+}
+
+// Draws the pictures of the job, each under the next seed, and prints their paths.
+void draw_all(Job& job, train::ImageSampler& sampler, const config::Settings& settings) {
+    const StopSignals signals;
+    const auto token = signals.token();
+    const bool bar = stderr_is_terminal();
+    const int64_t count = settings.integer("images");
+    OrderedJson files = OrderedJson::array();
+    for (int64_t i = 0; i < count; ++i) {
+        job.request.on_step = [&](int64_t done) {
+            if (bar) print_err(fmt::format("\rstep {}/{} ", done, job.request.num_steps));
+            if (token.stop_requested()) {
+                throw Error(ErrorCode::kCancelled, "stopped; no picture was written");
+            }
+        };
+        const auto start = std::chrono::steady_clock::now();
+        const io::Image image = sampler.sample(job.request);
+        const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+        if (bar) print_err("\r\x1b[K");
+        const std::string path = numbered(settings.text("out"), i, count);
+        if (!parent_path(path).empty()) make_directories(parent_path(path));
+        io::write_png(path, image, {{"parameters", parameters_text(job)}});
+        log::info("seed {}, {}", job.request.seed, duration_text(took.count()));
+        if (settings.flag("json")) {
+            files.push_back(
+                {{"file", path}, {"seed", job.request.seed}, {"seconds", took.count()}});
+        } else {
+            print_out(path + "\n");
+        }
+        ++job.request.seed;
+    }
+    if (settings.flag("json")) print_out(OrderedJson{{"pictures", files}}.dump() + "\n");
+}
+
+}  // namespace
+
+int run_sample(const Context& context, const config::Loaded& loaded) {
+    const config::Settings& settings = loaded.settings;
+    raise_errors(judge(settings));
+    const auto backend = context.backends.open(
+        settings.text("backend"), {.num_threads = static_cast<int>(settings.integer("threads"))});
+    const std::string precision = choose_precision(settings.text("mixed_precision"), *backend);
+    PictureMaker maker(*backend, settings.text("model"), precision_dtype(precision));
+    Job job = make_job(settings, maker.info());
+    std::vector<double> weights;
+    for (const LoraUse& use : job.loras) {
+        maker.add_lora(use.path);
+        weights.push_back(use.weight);
+    }
+    const auto sampler = maker.sampler(weights, job.clip_skip);
+    draw_all(job, *sampler, settings);
+    return 0;
+}
+
+}  // namespace lora::app

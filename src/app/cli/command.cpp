@@ -1,0 +1,110 @@
+#include "app/cli/command.h"
+
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "app/cli/help.h"
+#include "app/cli/report.h"
+#include "app/cli/terminal.h"
+#include "base/error.h"
+#include "base/log.h"
+
+namespace lora::app {
+namespace {
+
+using config::Command;
+
+// clang-format off
+constexpr CommandEntry kCommands[] = {
+    {"train", Command::kTrain, run_train, "[--config_file FILE] [OPTION...]", 0,
+     {"train a LoRA from a folder of pictures", "以圖片資料夾訓練 LoRA"},
+     {"lora train --pretrained_model model.safetensors --train_data_dir train/cat --output_name cat",
+      "lora train --pretrained_model model.safetensors --train_data_dir train/cat --output_name cat"}},
+    {"sample", Command::kSample, run_sample, "--model FILE --prompt TEXT [OPTION...]", 0,
+     {"draw a picture, with or without LoRA", "產生圖片,可套用 LoRA"},
+     {"lora sample --model model.safetensors --lora output/cat.safetensors:0.8 --prompt \"cat, sofa\"",
+      "lora sample --model model.safetensors --lora output/cat.safetensors:0.8 --prompt \"cat, sofa\""}},
+    {"inspect", Command::kInspect, run_inspect, "FILE [--json]", 1,
+     {"show what a model or LoRA file is and holds", "檢視模型或 LoRA 檔案的內容"},
+     {"lora inspect output/cat.safetensors", "lora inspect output/cat.safetensors"}},
+    {"demo", Command::kDemo, run_demo, "[--out DIR] [OPTION...]", 0,
+     {"train a small LoRA on the mini model and judge it", "用迷你模型訓練小型 LoRA 並判定是否學會"},
+     {"lora demo --out demo-out", "lora demo --out demo-out"}},
+    {"doctor", Command::kDoctor, run_doctor, "[--json]", 0,
+     {"show what this machine has and what that means", "檢視這台機器的能力與建議"},
+     {"lora doctor", "lora doctor"}},
+    {"version", Command::kVersion, run_version, "[--json]", 0,
+     {"show the version and which program it matches", "顯示版本與所對應的參考程式"},
+     {"lora version", "lora version"}},
+    {"help", Command::kHelp, run_help, "[COMMAND]", 1,
+     {"explain a command and its options", "說明指令與選項"},
+     {"lora help train", "lora help train"}},
+};
+// clang-format on
+
+void set_log_level(const config::Settings& settings) {
+    const std::string name = settings.text("console_log_level");
+    if (name == "DEBUG") log::set_level(log::Level::kDebug);
+    if (name == "WARNING") log::set_level(log::Level::kWarning);
+    if (name == "ERROR" || name == "CRITICAL") log::set_level(log::Level::kError);
+}
+
+config::Language choose_language(const config::Settings& settings) {
+    const std::string asked = settings.text("lang");
+    if (asked.empty()) return system_language();
+    return asked == "zh" ? config::Language::kChinese : config::Language::kEnglish;
+}
+
+// Old habits: lora --version, lora -h.
+std::string command_word(const std::string& word) {
+    if (word == "--version" || word == "-V") return "version";
+    if (word == "--help" || word == "-h") return "help";
+    return word;
+}
+
+}  // namespace
+
+std::span<const CommandEntry> commands() { return kCommands; }
+
+const CommandEntry* find_command(std::string_view name) {
+    for (const CommandEntry& entry : kCommands) {
+        if (entry.name == name) return &entry;
+    }
+    return nullptr;
+}
+
+int run_command_line(const backend::Registry& backends, std::span<const std::string> args) {
+    if (args.empty()) {
+        print_overview(system_language());
+        return 2;
+    }
+    const std::string name = command_word(args.front());
+    const CommandEntry* entry = find_command(name);
+    if (entry == nullptr) {
+        std::vector<std::string_view> names;
+        for (const CommandEntry& known : kCommands) names.push_back(known.name);
+        const std::string near = config::nearest_word(name, names);
+        throw Error(ErrorCode::kConfig, fmt::format("there is no command \"{}\"", name))
+            .with_hint(near.empty() ? "lora help lists the commands"
+                                    : fmt::format("did you mean lora {}?", near));
+    }
+    config::Loaded loaded = config::load(entry->id, args.subspan(1));
+    const Context context{backends, choose_language(loaded.settings)};
+    if (loaded.settings.flag("help")) {
+        print_command_help(*entry, context.language);
+        return 0;
+    }
+    if (loaded.positionals.size() > static_cast<size_t>(entry->max_positionals)) {
+        const std::string& word = loaded.positionals[static_cast<size_t>(entry->max_positionals)];
+        loaded.findings.push_back({Severity::kError,
+                                   word,
+                                   "this word belongs to no option",
+                                   "options begin with --; put words with spaces in quotes"});
+    }
+    raise_errors(loaded.findings);
+    set_log_level(loaded.settings);
+    return entry->run(context, loaded);
+}
+
+}  // namespace lora::app

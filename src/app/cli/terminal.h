@@ -1,0 +1,30 @@
+// What differs between systems about the console: arguments, language, whether stderr is a screen.
+// Implemented in terminal_posix.cpp and terminal_windows.cpp.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "config/option_table.h"
+
+namespace lora::app {
+
+// The words after the program's name, in UTF-8.
+[[nodiscard]] std::vector<std::string> utf8_arguments(int argc, char** argv);
+
+// Makes a console show UTF-8; nothing to do on most systems.
+void prepare_console();
+
+// LORA_LANG, else the system's language.
+[[nodiscard]] config::Language system_language();
+
+// Whether stderr is a screen that a progress bar can be drawn on.
+[[nodiscard]] bool stderr_is_terminal();
+// Columns of that screen, 80 when unknown.
+[[nodiscard]] int terminal_columns();
+
+// Writes a whole text to stdout (UTF-8) or stderr and flushes it.
+void print_out(std::string_view text);
+void print_err(std::string_view text);
+
+}  // namespace lora::app

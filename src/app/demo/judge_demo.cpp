@@ -1,0 +1,156 @@
+// The verdict of the demo: probe loss on held-out pictures, and pictures that a person would call a
+// zorp on the named background.
+#include <array>
+
+#include <fmt/format.h>
+
+#include "app/demo/canvas.h"
+#include "app/demo/demo.h"
+#include "app/demo/probe.h"
+#include "base/error.h"
+#include "base/log.h"
+
+namespace lora::app {
+namespace {
+
+// The verdict's bounds. They hold for the seeds 1337, 1, 2 with room on both sides; see the test
+// tests/e2e/demo_test.py for what must fail them.
+constexpr double kMostProbeShare = 0.75;  // probe loss with the LoRA / without
+constexpr double kLeastPictures = 0.6;    // share of zorps at weight 1
+constexpr double kMostBase = 0.1;         // share of zorps without the LoRA
+
+constexpr std::array<double, 4> kWeights = {0, 0.5, 1.0, 1.5};
+constexpr size_t kJudgedColumn = 2;
+constexpr int kSeedsPerPrompt = 2;
+constexpr uint64_t kFirstSeed = 1;
+constexpr int64_t kSize = 128;
+
+constexpr int64_t kLabelWidth = 150;
+constexpr int64_t kGap = 6;
+constexpr int64_t kTop = 28;
+
+train::ImageRequest request_for(const DemoPrompt& prompt, int seed_idx) {
+    train::ImageRequest request;
+    request.prompt = prompt.text;
+    request.width_px = kSize;
+    request.height_px = kSize;
+    request.seed = kFirstSeed + static_cast<uint64_t>(seed_idx);
+    request.sampler = diffusion::SamplerKind::kDdim;
+    request.num_steps = 30;
+    request.cfg_scale = 5;
+    return request;
+}
+
+// One word a line fits the label column better than cut words.
+void draw_label(Canvas& canvas, Point at, std::string_view text) {
+    while (!text.empty()) {
+        const size_t end = std::min(text.find(", "), text.size());
+        canvas.text(at, text.substr(0, end));
+        at.y += kLetterHeight + 4;
+        text.remove_prefix(std::min(end + 2, text.size()));
+    }
+}
+
+Point cell(size_t row, size_t column) {
+    return {kLabelWidth + static_cast<int64_t>(column) * (kSize + kGap),
+            kTop + static_cast<int64_t>(row) * (kSize + kGap)};
+}
+
+Canvas empty_sheet(const std::vector<DemoPrompt>& prompts) {
+    const Point end = cell(prompts.size(), kWeights.size());
+    Canvas canvas(end.x, end.y);
+    for (size_t column = 0; column < kWeights.size(); ++column) {
+        const std::string head =
+            kWeights[column] == 0 ? "without LoRA" : fmt::format("weight {:.1f}", kWeights[column]);
+        canvas.text({cell(0, column).x, 10}, head);
+    }
+    for (size_t row = 0; row < prompts.size(); ++row) {
+        draw_label(canvas, {8, cell(row, 0).y + kSize / 3}, prompts[row].text);
+    }
+    return canvas;
+}
+
+}  // namespace
+
+std::vector<DemoPrompt> demo_prompts() {
+    return {{"zorp, green background", "green"},
+            {"zorp, brown background, right", "brown"},
+            {"zorp, purple background, dotted background", "purple"},
+            {"zorp, crown, blue background, left", "blue"},
+            {"zorp, gray background, left", "gray"},
+            {"zorp, bow, red background, right", "red"},
+            {"zorp, pink background", "pink"},
+            {"zorp, blue background, striped background", "blue"}};
+}
+
+bool DemoVerdict::learned() const {
+    return probe_lora <= kMostProbeShare * probe_base &&
+           picture_lora >= kLeastPictures * pictures && picture_base <= kMostBase * pictures;
+}
+
+std::string DemoVerdict::line() const {
+    return fmt::format("learned: {} (probe loss {:.4f} -> {:.4f}, zorps {} of {}, without LoRA {})",
+                       learned() ? "yes" : "no",
+                       probe_base,
+                       probe_lora,
+                       picture_lora,
+                       pictures,
+                       picture_base);
+}
+
+OrderedJson DemoVerdict::json() const {
+    const double count = pictures > 0 ? pictures : 1;
+    return {{"probe_base", probe_base},
+            {"probe_lora", probe_lora},
+            {"picture_base", picture_base / count},
+            {"picture_lora", picture_lora / count},
+            {"learned", learned()},
+            {"pictures", pictures},
+            {"bounds",
+             {{"probe_lora_over_base_at_most", kMostProbeShare},
+              {"picture_lora_at_least", kLeastPictures},
+              {"picture_base_at_most", kMostBase}}},
+            {"details", details}};
+}
+
+DemoJudgement judge_demo(const std::string& lora_path,
+                         const DemoAssets& assets,
+                         backend::Backend& backend,
+                         const std::stop_token& stop) {
+    PictureMaker maker(backend, assets.model, DType::kF32);
+    maker.add_lora(lora_path);
+    DemoVerdict verdict;
+    {
+        Probe probe(backend, maker, read_probe_pictures(assets.heldout));
+        verdict.probe_base = probe.loss({0});
+        verdict.probe_lora = probe.loss({1});
+    }
+    const std::vector<DemoPrompt> prompts = demo_prompts();
+    Canvas sheet = empty_sheet(prompts);
+    for (size_t column = 0; column < kWeights.size(); ++column) {
+        const auto sampler = maker.sampler({kWeights[column]});
+        const bool is_base = column == 0;
+        const bool is_judged = is_base || column == kJudgedColumn;
+        for (size_t row = 0; row < prompts.size(); ++row) {
+            for (int seed = 0; seed < (is_judged ? kSeedsPerPrompt : 1); ++seed) {
+                if (stop.stop_requested()) {
+                    throw Error(ErrorCode::kCancelled, "stopped before the verdict");
+                }
+                const io::Image image = sampler->sample(request_for(prompts[row], seed));
+                if (seed == 0) sheet.picture(cell(row, column), image);
+                if (!is_judged) continue;
+                const ZorpCheck check = check_zorp(image, prompts[row].background);
+                (is_base ? verdict.picture_base : verdict.picture_lora) += check.is_zorp() ? 1 : 0;
+                verdict.details.push_back(fmt::format("{}, weight {}, seed {}: {}",
+                                                      prompts[row].text,
+                                                      kWeights[column],
+                                                      kFirstSeed + static_cast<uint64_t>(seed),
+                                                      check.words()));
+            }
+        }
+    }
+    verdict.pictures = static_cast<int>(prompts.size()) * kSeedsPerPrompt;
+    return {std::move(verdict), sheet.image()};
+}
+
+}  // namespace lora::app
