@@ -209,14 +209,6 @@ RunResult TrainingRun::Impl::train(const std::stop_token& stop, EventSink& event
         ready.buckets.push_back({use.size.width_px, use.size.height_px, use.count});
     }
     events.on_event(ready);
-    log::info(
-        "{} pictures in {} buckets, {} steps in {} epochs, {} trainable numbers, {} MiB planned",
-        plan.num_images,
-        plan.buckets.size(),
-        plan.steps,
-        plan.epochs,
-        plan.num_parameters,
-        plan.planned_peak_bytes >> 20U);
 
     WeightStore weights(*backend);
     weights.add_source(file_source(model_file));
