@@ -1,5 +1,7 @@
+// clang-format off
+#include <windows.h>  // before psapi.h, which does not include it
 #include <psapi.h>
-#include <windows.h>
+// clang-format on
 
 #include "train/memory_usage.h"
 
