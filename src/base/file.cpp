@@ -1,6 +1,7 @@
 #include "base/file.h"
 
 #include <atomic>
+#include <filesystem>
 
 #include <fmt/format.h>
 
@@ -178,6 +179,18 @@ void replace_directory(const std::string& from, const std::string& to) {
     } else {
         remove_file_if_exists(old);
     }
+}
+
+uint64_t free_disk_bytes(const std::string& directory) {
+    std::error_code error;
+    const auto space = std::filesystem::space(
+        std::filesystem::path(std::u8string(directory.begin(), directory.end())), error);
+    if (error) {
+        throw Error(
+            ErrorCode::kIo,
+            fmt::format("cannot tell how full the disk of {} is: {}", directory, error.message()));
+    }
+    return space.available;
 }
 
 }  // namespace lora

@@ -23,6 +23,8 @@ namespace lora {
 [[nodiscard]] bool path_exists(const std::string& path);
 [[nodiscard]] bool is_directory(const std::string& path);
 [[nodiscard]] uint64_t file_size_bytes(const std::string& path);
+// Bytes that may still be written on the disk of an existing folder.
+[[nodiscard]] uint64_t free_disk_bytes(const std::string& directory);
 void make_directories(const std::string& path);
 void remove_file_if_exists(const std::string& path);
 // Joins with '/', base name, folder part, extension with dot ("" if none): UTF-8 in and out;

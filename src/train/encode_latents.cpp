@@ -109,7 +109,7 @@ private:
         return {2 * request_.vae.latent_channels, size.height_px / unit, size.width_px / unit};
     }
 
-    std::vector<Item> items_of(int64_t bucket) const {
+    [[nodiscard]] std::vector<Item> items_of(int64_t bucket) const {
         std::vector<Item> items;
         for (size_t i = 0; i < request_.data->bucket_idx.size(); ++i) {
             if (request_.data->bucket_idx[i] != bucket) continue;

@@ -78,7 +78,7 @@ std::string optimizer_text(const OptimizerOptions& options) {
             }
             text = "(" + spaced + ")";
         }
-        args += key + "=" + text;
+        args += fmt::format("{}={}", key, text);
     }
     const std::string name = "torch.optim.adamw.AdamW";
     return args.empty() ? name : name + "(" + args + ")";
@@ -285,15 +285,19 @@ RunIdentity new_identity(std::optional<uint64_t> seed) {
 }
 
 FileHashes hash_model_file(const std::string& path) {
-    const MappedFile file(path);
-    const std::span<const std::byte> bytes = file.bytes();
     FileHashes hashes;
     hashes.name = base_name(path);
+    hashes.legacy_hash = legacy_model_hash(path);
+    hashes.sha256 = sha256_file_hex(path);  // lets pages go as it reads: models are large
+    return hashes;
+}
+
+std::string legacy_model_hash(const std::string& path) {
+    const MappedFile file(path);
+    const std::span<const std::byte> bytes = file.bytes();
     const size_t begin = std::min(kLegacyBegin, bytes.size());
     const size_t count = std::min(kLegacyBytes, bytes.size() - begin);
-    hashes.legacy_hash = sha256_hex(bytes.subspan(begin, count)).substr(0, 8);
-    hashes.sha256 = sha256_hex(bytes);
-    return hashes;
+    return sha256_hex(bytes.subspan(begin, count)).substr(0, 8);
 }
 
 io::Metadata make_metadata(const MetadataInputs& inputs, const SavePlace& place) {

@@ -33,6 +33,8 @@ struct FileHashes {
     std::string sha256;       // of the whole file
 };
 [[nodiscard]] FileHashes hash_model_file(const std::string& path);
+// The 8 digits alone: cheap, and different for different models.
+[[nodiscard]] std::string legacy_model_hash(const std::string& path);
 
 struct MetadataInputs {
     const TrainOptions* options = nullptr;

@@ -65,8 +65,8 @@ std::vector<float> initial_values(const Network& network, uint64_t seed) {
     std::vector<float> values(static_cast<size_t>(network.num_elements()), 0.0F);
     for (const ParameterEntry& entry : network.entries()) {
         if (!entry.key.ends_with(".lora_down.weight")) continue;
-        const auto fan_in = static_cast<double>(entry.count / entry.shape[0]);
-        const auto bound = static_cast<float>(1.0 / std::sqrt(fan_in));
+        const int64_t fan_in = entry.count / entry.shape[0];
+        const auto bound = static_cast<float>(1.0 / std::sqrt(static_cast<double>(fan_in)));
         Rng rng(seed, RngStream::kLoraInit, fnv1a64(entry.key));
         for (int64_t i = 0; i < entry.count; ++i) {
             values[static_cast<size_t>(entry.offset + i)] = (2.0F * rng.uniform() - 1.0F) * bound;

@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "train/internal/training_run_impl.h"
 #include "train/lora_file.h"
@@ -18,14 +17,22 @@
 namespace lora::train {
 namespace {
 
-// Size and kohya's legacy hash: cheap, and different for different models.
 std::string model_identity(const std::string& path) {
-    const MappedFile file(path);
-    const auto bytes = file.bytes();
-    const size_t begin = std::min<size_t>(0x100000, bytes.size());
-    const size_t count = std::min<size_t>(0x10000, bytes.size() - begin);
-    return fmt::format(
-        "{} bytes, {}", bytes.size(), sha256_hex(bytes.subspan(begin, count)).substr(0, 8));
+    return fmt::format("{} bytes, {}", file_size_bytes(path), legacy_model_hash(path));
+}
+
+// The finished file must fit: better to hear it before the first step than after the last.
+void require_room(const std::string& folder, const Network& network, const std::string& precision) {
+    const uint64_t needed =
+        static_cast<uint64_t>(network.num_elements()) * dtype_bytes(save_dtype(precision));
+    const uint64_t free = free_disk_bytes(folder);
+    if (free >= needed) return;
+    throw Error(ErrorCode::kIo,
+                fmt::format("the disk of {} has {:.1f} MiB free; the LoRA file alone needs {:.1f}",
+                            folder,
+                            static_cast<double>(free) / (1 << 20),
+                            static_cast<double>(needed) / (1 << 20)))
+        .with_hint("free some space on that disk, or choose another output_dir");
 }
 
 // "20260131123059", local time.
@@ -271,12 +278,13 @@ RunResult TrainingRun::Impl::train(const std::stop_token& stop, EventSink& event
     return result;
 }
 
-RunResult TrainingRun::train(std::stop_token stop, EventSink& events) {
+RunResult TrainingRun::train(const std::stop_token& stop, EventSink& events) {
     Impl& impl = *impl_;
     const SaveOptions& save = impl.options.save;
     make_directories(save.output_dir);
     // Fails now, not after hours, when the folder cannot be written; leaves nothing behind.
     AtomicFile(join_path(save.output_dir, "lora.probe")).write("x");
+    require_room(save.output_dir, impl.step->model().network, save.save_precision);
     remove_leftovers(save);
     log_diagnostics(impl.plan.warnings);
     const std::string run = impl.options.log.log_prefix + time_stamp();
@@ -290,7 +298,7 @@ RunResult TrainingRun::train(std::stop_token stop, EventSink& events) {
     TeeSink all(sinks);
     const auto start = std::chrono::steady_clock::now();
     impl.announce(all, run);
-    const RunResult result = impl.train(stop, all);
+    RunResult result = impl.train(stop, all);
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     all.on_event(RunEnded{.status = "done",
                           .step = result.steps,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -41,6 +42,11 @@ ValueId build_context(const nn::NetContext& net,
 }
 
 }  // namespace
+
+bool StepShape::operator<(const StepShape& other) const {
+    return std::tie(batch, latent_height, latent_width, num_chunks) <
+           std::tie(other.batch, other.latent_height, other.latent_width, other.num_chunks);
+}
 
 ir::Graph build_context_graph(const TrainModel& model, int64_t num_chunks) {
     ir::Graph graph;

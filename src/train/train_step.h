@@ -5,7 +5,6 @@
 // Source   Ho et al., arXiv:2006.11239 (loss); training-semantics 5.
 #pragma once
 
-#include <compare>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -29,7 +28,7 @@ struct StepShape {
     int64_t latent_height = 0;
     int64_t latent_width = 0;
     int64_t num_chunks = 1;  // windows of 77 tokens a caption
-    auto operator<=>(const StepShape&) const = default;
+    bool operator<(const StepShape& other) const;
 };
 
 struct TrainStepOptions {

@@ -56,7 +56,7 @@ public:
     void estimate_time();
     // Encodes pictures, trains, saves. A stop request ends after the running step: the state is
     // saved and Error{kCancelled} thrown.
-    RunResult train(std::stop_token stop, EventSink& events);
+    RunResult train(const std::stop_token& stop, EventSink& events);
 
 private:
     struct Impl;

@@ -45,7 +45,7 @@ struct TrainingRun::Impl {
     void drop_pictures(const std::vector<UnreadablePicture>& unreadable);
     [[nodiscard]] LatentStore encode(EventSink& events);
     [[nodiscard]] std::vector<float> start_values() const;
-    Progress fill_buffers(const ParameterBuffers& buffers) const;
+    [[nodiscard]] Progress fill_buffers(const ParameterBuffers& buffers) const;
     [[nodiscard]] std::string plan_text() const;
     RunResult train(const std::stop_token& stop, EventSink& events);
     void announce(EventSink& events, const std::string& run) const;
