@@ -135,10 +135,11 @@ private:
             at_least("max_train_steps", o_.length.max_train_steps, 1);
         }
         const std::string& precision = o_.device.mixed_precision;
-        if (precision != "no" && precision != "bf16" && precision != "fp16") {
+        if (precision != "auto" && precision != "no" && precision != "bf16" &&
+            precision != "fp16") {
             refuse("mixed_precision",
                    fmt::format("mixed_precision is \"{}\"", precision),
-                   "no, bf16 or fp16");
+                   "auto, no, bf16 or fp16");
         }
     }
 

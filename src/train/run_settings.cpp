@@ -122,6 +122,7 @@ DType compute_dtype(const DeviceOptions& options,
         }
         return DType::kBF16;
     }
+    if (options.mixed_precision == "auto") return DType::kF32;
     warnings.push_back({Severity::kNote,
                         "mixed_precision",
                         fmt::format("this device is faster in fp32 than in {}; computed in fp32",

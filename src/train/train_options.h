@@ -83,7 +83,7 @@ struct LengthOptions {
 };
 
 struct DeviceOptions {
-    std::string mixed_precision = "bf16";  // no, bf16 or fp16
+    std::string mixed_precision = "bf16";  // auto (what the device likes), no, bf16 or fp16
     bool gradient_checkpointing = false;   // recompute activations wherever it saves memory
     uint64_t max_memory_bytes = 0;         // limit of the planned peak; 0: none
     int num_threads = 0;                   // 0: all the machine has
