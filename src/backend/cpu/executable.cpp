@@ -1,7 +1,6 @@
 #include "backend/cpu/internal/executable.h"
 
 #include <chrono>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
@@ -9,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "ir/print.h"
 
 namespace lora::cpu {
@@ -205,7 +205,7 @@ private:
         for (const ir::ValueId id : node.inputs) {
             if (id.valid()) line += " " + ir::describe(plan_.graph.value(id));
         }
-        fmt::print(stderr, "{}  # {}\n", line, node.scope);
+        log::info("{}  # {}", line, node.scope);
     }
 
     std::shared_ptr<Device> device_;
