@@ -1,4 +1,5 @@
 // lora_parity: computes golden cases and compares every tensor with the stored one.
+#include <cstdlib>
 #include <exception>
 #include <optional>
 
@@ -17,8 +18,10 @@ using lora::ErrorCode;
 
 constexpr const char* kUsage =
     "usage: lora_parity [--backend reference|cpu|cuda] [--dtype fp32|bf16|fp16] [--model FILE]\n"
-    "                   [--threads N] [--dump OUT.safetensors] CASE...\n"
+    "                   [--threads N] [--gradient_floor F] [--dump OUT.safetensors] CASE...\n"
     "Computes golden cases and prints one line a tensor: case tensor error bound ok|OFF.\n"
+    "A gradient smaller than F times the whole gradient (bf16, fp16: 1e-3) is judged on that "
+    "scale.\n"
     "The model is assets/mini/mini-sd.safetensors unless named. Exit code 1 if any tensor is "
     "OFF.\n";
 
@@ -28,6 +31,7 @@ struct Arguments {
     std::string model;
     std::string dump;
     int num_threads = 0;
+    std::optional<double> gradient_floor;
     bool help = false;
     std::vector<std::string> cases;
 };
@@ -39,6 +43,16 @@ int parse_threads(const std::string& text) {
             throw Error(ErrorCode::kConfig, fmt::format("--threads \"{}\" is not a number", text));
         }
         value = value * 10 + (c - '0');
+    }
+    return value;
+}
+
+double parse_share(const std::string& text) {
+    char* end = nullptr;
+    const double value = std::strtod(text.c_str(), &end);
+    if (text.empty() || *end != 0 || !(value >= 0 && value <= 1)) {
+        throw Error(ErrorCode::kConfig,
+                    fmt::format("--gradient_floor \"{}\" is not a number from 0 to 1", text));
     }
     return value;
 }
@@ -74,6 +88,8 @@ Arguments parse(const std::vector<std::string>& words) {
             arguments.dump = value;
         } else if (name == "--threads") {
             arguments.num_threads = parse_threads(value);
+        } else if (name == "--gradient_floor") {
+            arguments.gradient_floor = parse_share(value);
         } else {
             throw Error(ErrorCode::kConfig, fmt::format("unknown option {}", name))
                 .with_hint(kUsage);
@@ -141,7 +157,9 @@ int run(const std::vector<std::string>& words) {
             ErrorCode::kDevice,
             fmt::format("backend {} does not compute in {}", backend->name(), arguments.dtype));
     }
-    lora::parity::Report report(dtype, !arguments.dump.empty());
+    lora::parity::Bounds bounds = lora::parity::bounds_for(dtype);
+    bounds.gradient_floor = arguments.gradient_floor.value_or(bounds.gradient_floor);
+    lora::parity::Report report(bounds, !arguments.dump.empty());
     lora::parity::Bench bench(
         *backend, dtype, arguments.model.empty() ? default_model() : arguments.model);
     for (const std::string& path : arguments.cases) {

@@ -23,7 +23,7 @@ struct Bounds {
 
 class Report {
 public:
-    Report(DType dtype, bool keep_tensors) : bounds_(bounds_for(dtype)), keep_(keep_tensors) {}
+    Report(const Bounds& bounds, bool keep_tensors) : bounds_(bounds), keep_(keep_tensors) {}
 
     [[nodiscard]] const Bounds& bounds() const { return bounds_; }
     // Compares with `out.<name>` of the case.
