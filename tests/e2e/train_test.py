@@ -1,0 +1,157 @@
+"""Training: recorded losses, output files, stop and resume, kill and resume.
+
+LORA_TEST_KILLS: how many SIGKILL moments to try (3; must-show figure: 20). LORA_TEST_SEED replays.
+"""
+import glob
+import json
+import os
+import random
+import signal
+import time
+import unittest
+
+from harness import SOURCE, E2E, losses, read_header, run, sha256, start
+
+RECORDED = os.path.join(SOURCE, "tests/e2e/data/tiny_losses.json")
+SEED = int(os.environ.get("LORA_TEST_SEED", "1"))
+KILLS = int(os.environ.get("LORA_TEST_KILLS", "3"))
+
+
+class Train(E2E):
+    def setUp(self):
+        super().setUp()
+        self.make_data()
+
+    def test_losses_are_the_recorded_ones(self):
+        self.check(run(*self.train_args()), 0)
+        found = losses(self.path("out"))
+        with open(RECORDED, encoding="utf-8") as file:
+            wanted = {int(k): v for k, v in json.load(file).items()}
+        self.assertEqual(sorted(found), sorted(wanted))
+        for step, loss in wanted.items():
+            # fp32 on another processor: rounding grows a little from step to step.
+            self.assertLess(abs(found[step] - loss) / loss, 1e-5 * 4 ** step, f"step {step}: {found[step]}")
+
+    def test_files_names_and_metadata(self):
+        result = self.check(run(*self.train_args(
+            steps=None, max_train_epochs=3, save_every_n_epochs=1, log_prefix="p_")), 0)
+        names = sorted(n for n in os.listdir(self.path("out")) if n.endswith(".safetensors"))
+        self.assertEqual(names, ["tiny-000001.safetensors", "tiny-000002.safetensors", "tiny.safetensors"])
+        header = read_header(self.path("out", "tiny.safetensors"))
+        meta = header["__metadata__"]
+        self.assertEqual(meta["ss_network_dim"], "4")
+        self.assertEqual(meta["ss_network_alpha"], "2.0")
+        self.assertEqual(meta["ss_epoch"], "3")
+        self.assertEqual(meta["ss_output_name"], "tiny")
+        self.assertEqual(len(meta["sshs_model_hash"]), 64)
+        self.assertTrue(all(v["dtype"] == "F16" for k, v in header.items() if k != "__metadata__"))
+        self.assertNotIn("warning", result.err)  # M10: a normal run has nothing alarming to say
+        (settings,) = glob.glob(self.path("out", "logs", "p_*", "config.toml"))
+        again = run("train", "--config_file", settings, "--output_dir", self.path("again"),
+                    "--logging_dir", self.path("again", "logs"))
+        self.check(again, 0)
+        self.assertEqual(sha256(self.path("again", "tiny.safetensors")),
+                         sha256(self.path("out", "tiny.safetensors")))
+
+    def test_dry_run_tells_and_writes_nothing(self):
+        result = self.check(run(*self.train_args(), "--dry_run", "--json"), 0)
+        told = json.loads(result.out)
+        for key in ("images", "buckets", "steps", "epochs", "planned_peak_bytes", "estimated_s", "warnings"):
+            self.assertIn(key, told)
+        self.assertEqual((told["images"], told["steps"]), (4, 6))
+        self.assertGreater(told["planned_peak_bytes"], 0)
+        self.assertEqual(os.listdir(self.tmp), ["data"])
+
+    def test_parts_can_be_left_out(self):
+        self.check(run(*self.train_args(steps=1, network_train_unet_only=True)), 0)
+        keys = [k for k in read_header(self.path("out", "tiny.safetensors")) if k != "__metadata__"]
+        self.assertTrue(keys and all(k.startswith("lora_unet_") for k in keys))
+
+    def test_config_file_and_working_directory(self):
+        with open(self.path("run.toml"), "w", encoding="utf-8") as file:
+            file.write("[model]\npretrained_model_name_or_path = '%s'\n[data]\ntrain_data_dir = './data'\n"
+                       "resolution = 64\nmin_bucket_reso = 64\n[train]\nmax_train_steps = 1\n"
+                       "network_dim = 4\noutput_name = 'toml'\n" %
+                       os.path.join(SOURCE, "assets/mini/mini-sd.safetensors"))
+        self.check(run("train", "--config_file", "run", cwd=self.tmp), 0)
+        self.assertTrue(os.path.exists(self.path("output", "toml.safetensors")))
+
+
+class StopAndResume(E2E):
+    STEPS = 24
+
+    def setUp(self):
+        super().setUp()
+        self.make_data()
+
+    def undisturbed(self):
+        self.check(run(*self.train_args(steps=self.STEPS, out="whole")), 0)
+        return sha256(self.path("whole", "tiny.safetensors"))
+
+    def states(self):
+        return [n for n in os.listdir(self.path("out")) if n.endswith("-state")]
+
+    def wait_for_step(self, process, step):
+        """Until the events tell of that step."""
+        until = time.time() + 60
+        while time.time() < until and process.poll() is None:
+            if max(losses(self.path("out")), default=0) >= step:
+                return
+            time.sleep(0.01)
+
+    def finish(self, args, times=60):
+        """Resumes until the run ends by itself."""
+        for _ in range(times):
+            result = run(*args, "--resume", "auto")
+            if result.code == 0:
+                return
+        self.fail(result)
+
+    @unittest.skipIf(os.name == "nt", "signals of POSIX")
+    def test_ctrl_c_saves_and_resume_is_exact(self):
+        wanted = self.undisturbed()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            args = self.train_args(steps=self.STEPS)
+            process = start(*args)
+            self.wait_for_step(process, 3)
+            process.send_signal(number)
+            _, err = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, 130, err.decode())
+            self.assertIn("--resume", err.decode())
+            self.assertFalse(os.path.exists(self.path("out", "tiny.safetensors")))
+            (state,) = self.states()
+            self.check(run(*args, "--resume", self.path("out", state)), 0)
+            self.assertEqual(sha256(self.path("out", "tiny.safetensors")), wanted)
+            os.remove(self.path("out", "tiny.safetensors"))
+            os.rename(self.path("out"), self.path(f"done-{number}"))
+
+    @unittest.skipIf(os.name == "nt", "signals of POSIX")
+    def test_kill_at_any_moment_and_resume(self):
+        wanted = self.undisturbed()
+        begin = time.time()
+        self.check(run(*self.train_args(steps=self.STEPS, out="timed", save_state_every_n_steps=1)), 0)
+        length = time.time() - begin
+        rng = random.Random(SEED)
+        for i in range(KILLS):
+            moment = rng.uniform(0.05, 0.95) * length
+            args = self.train_args(steps=self.STEPS, save_state_every_n_steps=1)
+            process = start(*args)
+            try:
+                process.wait(moment)
+            except Exception:
+                process.kill()
+            process.communicate()
+            told = f"LORA_TEST_SEED={SEED}, kill {i} after {moment:.3f} s"
+            if os.path.isdir(self.path("out")):
+                for name in os.listdir(self.path("out")):
+                    if name.endswith(".safetensors"):  # a final name holds a whole file
+                        self.assertEqual(sha256(self.path("out", name)), wanted, told)
+            if not os.path.exists(self.path("out", "tiny.safetensors")):
+                self.finish(args)
+            self.assertEqual(sha256(self.path("out", "tiny.safetensors")), wanted, told)
+            os.rename(self.path("out"), self.path(f"done-{i}"))
+
+
+if __name__ == "__main__":
+    print(f"LORA_TEST_SEED={SEED}")
+    unittest.main(verbosity=1)
