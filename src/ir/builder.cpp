@@ -92,7 +92,7 @@ ValueId Builder::upsample2x(ValueId x) { return one(OpKind::kUpsample2x, {x}); }
 
 ValueId Builder::linear(ValueId x, ValueId w, const LinearArgs& args) {
     return one(OpKind::kLinear,
-               {x, w, args.bias, args.addend},
+               {x, w, args.bias, args.addend, kNoValue, kNoValue},
                {.alpha = args.alpha, .transpose_weight = args.transpose_weight});
 }
 

@@ -48,7 +48,7 @@ TEST_F(GraphTest, MissingInputsAreRejected) {
     const ValueId x = b_.input("x", DType::kF32, {2, 2});
     EXPECT_THROW(b_.node(OpKind::kAdd, {x, kNoValue}), Error);
     EXPECT_THROW(b_.node(OpKind::kAdd, {x}), Error);
-    EXPECT_NO_THROW(b_.node(OpKind::kLinear, {x, x, kNoValue, kNoValue}));
+    EXPECT_NO_THROW(b_.node(OpKind::kLinear, {x, x, kNoValue, kNoValue, kNoValue, kNoValue}));
 }
 
 TEST_F(GraphTest, StorageFollowsViews) {

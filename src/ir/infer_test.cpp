@@ -28,6 +28,13 @@ protected:
         return value(shape, dtype, Layout::kChannelsLast);
     }
 
+    static std::vector<ValueId> linear_inputs(ValueId x,
+                                              ValueId w,
+                                              ValueId bias = kNoValue,
+                                              ValueId addend = kNoValue) {
+        return {x, w, bias, addend, kNoValue, kNoValue};
+    }
+
     void expect_rejected(OpKind op, std::vector<ValueId> inputs, const Attributes& attrs = {}) {
         try {
             b_.node(op, std::move(inputs), attrs);
@@ -71,10 +78,12 @@ TEST_F(InferTest, Linear) {
     const ValueId x = value({2, 3, 5});
     EXPECT_EQ(b_.shape(b_.linear(x, value({7, 5}))), (Shape{2, 3, 7}));
     EXPECT_EQ(b_.shape(b_.linear(x, value({5, 7}), {.transpose_weight = true})), (Shape{2, 3, 7}));
-    expect_rejected(OpKind::kLinear, {x, value({5, 7}), kNoValue, kNoValue});
-    expect_rejected(OpKind::kLinear, {x, value({7, 5}, DType::kBF16), kNoValue, kNoValue});
-    expect_rejected(OpKind::kLinear, {x, value({7, 5}), value({5}), kNoValue});
-    expect_rejected(OpKind::kLinear, {x, value({7, 5}), kNoValue, value({3, 7})});
+    expect_rejected(OpKind::kLinear, linear_inputs(x, value({5, 7})));
+    expect_rejected(OpKind::kLinear, linear_inputs(x, value({7, 5}, DType::kBF16)));
+    expect_rejected(OpKind::kLinear, linear_inputs(x, value({7, 5}), value({5})));
+    expect_rejected(OpKind::kLinear, linear_inputs(x, value({7, 5}), kNoValue, value({3, 7})));
+    expect_rejected(OpKind::kLinear,
+                    {x, value({7, 5}), kNoValue, kNoValue, value({2, 4}), value({6, 4})});
     expect_rejected(OpKind::kLinearBackwardWeight, {value({2, 3, 7}), value({5, 5})});
 }
 

@@ -22,7 +22,7 @@ constexpr std::array<OpInfo, kNumOps> kOps = {{
     {OpKind::kPad,                  "pad",                      1, 0,        1, false, -1, 0},
     {OpKind::kUpsample2x,           "upsample2x",               1, 0,        1, false, -1, 0},
     {OpKind::kUpsample2xBackward,   "upsample2x_backward",      1, 0,        1, false, -1, 0},
-    {OpKind::kLinear,               "linear",                   4, 0b1100,   1, false,  3, 0},
+    {OpKind::kLinear,               "linear",                   6, 0b111100, 1, false,  3, 0},
     {OpKind::kLinearBackwardWeight, "linear_backward_weight",   2, 0,        1, false, -1, 0},
     {OpKind::kConv2d,               "conv2d",                   4, 0b1100,   1, false,  3, 0},
     {OpKind::kConv2dBackwardInput,  "conv2d_backward_input",    3, 0b100,    1, false,  2, 0},

@@ -34,8 +34,10 @@ enum class OpKind : uint8_t {
     kUpsample2xBackward,  // dy [N,C,2H,2W] -> sums of 2x2 cells [N,C,H,W]
 
     // Products.
-    kLinear,  // x [..,in], w [out,in], [bias [out]], [addend [..,out]]
-              //   dst = alpha * x w^T + bias + addend;  attrs.transpose_weight: w is [in,out], x w
+    kLinear,  // x [..,in], w [out,in], [bias [out]], [addend [..,out]], [x2 [..,r]], [w2 [out,r]]
+              //   dst = alpha * x w^T + alpha2 * x2 w2^T + bias + addend
+              //   attrs.transpose_weight: w is [in,out], x w; w2 is [r,out] likewise. The second
+              //   product (a LoRA's) is joined by the planner, so it has no gradient rule
     kLinearBackwardWeight,  // dy [..,out], x [..,in] -> [out,in] = alpha * dy^T x (fp32 dst; F64
                             // for F64)
                             //   attrs.accumulate: dst += instead of =
@@ -118,6 +120,7 @@ struct Attributes {
     int64_t heads = 1;
     int64_t groups = 1;
     double alpha = 1;
+    double alpha2 = 1;  // of a second product
     double eps = 1e-5;
     double beta1 = 0.9;
     double beta2 = 0.999;

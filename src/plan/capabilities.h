@@ -17,6 +17,9 @@ struct Capabilities {
     // add(a, product) becomes the product's addend.
     bool fuse_add_into_linear = true;
     bool fuse_add_into_conv = true;
+    // linear(x2, w2) added to linear(x, w) becomes its second product, up to this many columns of
+    // x2; 0: never.
+    int64_t max_second_product = 0;
     // activation(group_norm(x)) becomes one operator.
     bool fuse_activation_into_group_norm = true;
     // Every buffer starts at a multiple of this.

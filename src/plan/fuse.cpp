@@ -32,6 +32,9 @@ public:
             if (graph_->nodes()[i].op == OpKind::kAdd) fuse_add(i);
             if (graph_->nodes()[i].op == OpKind::kActivation) fuse_activation(i);
         }
+        for (size_t i = 0; i < graph_->nodes().size(); ++i) {
+            if (!removed_[i] && graph_->nodes()[i].op == OpKind::kLinear) join_products(i);
+        }
         std::vector<Node> kept;
         for (size_t i = 0; i < graph_->nodes().size(); ++i) {
             if (!removed_[i]) kept.push_back(std::move(graph_->nodes()[i]));
@@ -73,6 +76,37 @@ private:
             removed_[*producer] = true;
             return;
         }
+    }
+
+    [[nodiscard]] int64_t depth(const Node& linear) const {
+        return graph_->value(linear.inputs[0]).shape[-1];
+    }
+
+    // linear(x2, w2) + linear(x, w), whichever came first, as one product with two parts.
+    void join_products(size_t index) {
+        const Node& last = graph_->nodes()[index];
+        if (!last.inputs[3].valid() || last.inputs[4].valid()) return;
+        const std::optional<size_t> producer = sole_producer(last.inputs[3], index);
+        if (!producer) return;
+        const Node& first = graph_->nodes()[*producer];
+        if (first.op != OpKind::kLinear || first.inputs[4].valid()) return;
+        const bool first_is_main = depth(first) >= depth(last);
+        const Node& main = first_is_main ? first : last;
+        const Node& second = first_is_main ? last : first;
+        if (main.attrs.alpha != 1 || main.attrs.transpose_weight != second.attrs.transpose_weight ||
+            second.inputs[2].valid() || depth(second) > capabilities_->max_second_product ||
+            graph_->value(first.inputs[0]).dtype != graph_->value(last.inputs[0]).dtype) {
+            return;
+        }
+        Node joined = main;
+        joined.attrs.alpha2 = second.attrs.alpha;
+        joined.inputs[3] = first.inputs[3];
+        joined.inputs[4] = second.inputs[0];
+        joined.inputs[5] = second.inputs[1];
+        joined.outputs = last.outputs;
+        graph_->nodes()[index] = std::move(joined);
+        move_consumers(*producer, index);
+        removed_[*producer] = true;
     }
 
     void fuse_activation(size_t index) {

@@ -7,7 +7,8 @@
 
 namespace lora::plan {
 
-// add(a, product) -> product with addend a; activation(group_norm) -> group_norm with activation.
+// add(a, product) -> product with addend a; activation(group_norm) -> group_norm with activation;
+// two linear layers whose results are added -> one with a second product.
 void fuse(ir::Graph& graph, const Capabilities& capabilities);
 // Removes nodes that write no state, no output, and nothing that a kept node reads.
 void remove_dead_nodes(ir::Graph& graph);

@@ -274,6 +274,8 @@ size_t product_scratch(const Device& d, const ir::Graph& g, const ir::Node& n) {
 }
 
 Program product_program(const NodeContext& c) {
+    LORA_CHECK(c.node.op != OpKind::kLinear || !c.has_input(4),
+               "the planner joins no products for this backend");
     if (is_gradient(c.node)) return gradient_program(c);
     Library* library = c.device.library.get();
     if (library != nullptr && library->takes(c.device, c.graph, c.node)) return library->program(c);

@@ -148,6 +148,16 @@ void linear(const NodeRun& run) {
     multiply_add(
         {x.data(), rows, in}, {w.data(), in, out, !run.attrs().transpose_weight}, y.data());
     finish_product(run, 2, 3, y);
+    if (run.has(4)) {
+        const int64_t rank = run.input(4).shape[-1];
+        const Doubles x2 = run.load(4);
+        const Doubles w2 = run.load(5);
+        Doubles second = run.zeros_like_output(0);
+        multiply_add({x2.data(), rows, rank},
+                     {w2.data(), rank, out, !run.attrs().transpose_weight},
+                     second.data());
+        for (size_t i = 0; i < y.size(); ++i) y[i] += run.attrs().alpha2 * second[i];
+    }
     run.store(0, y);
 }
 

@@ -35,6 +35,17 @@ ValueType linear(const Graph& graph, const Node& node) {
     sizes.back() = out;
     ValueType dst{x.dtype, Shape(sizes), Layout::kRowMajor};
     require_addend(graph, node, 3, dst);
+    if (has_input(node, 4)) {
+        const Value& x2 = input(graph, node, 4);
+        const Value& w2 = input(graph, node, 5);
+        require(has_input(node, 5) && w2.shape.num_axes() == 2 && x2.dtype == x.dtype &&
+                    w2.dtype == x.dtype && x2.shape[-1] == w2.shape[in_axis] &&
+                    w2.shape[1 - in_axis] == out &&
+                    x2.shape.num_elements() / x2.shape[-1] == x.shape.num_elements() / x.shape[-1],
+                graph,
+                node,
+                "the second product does not fit the first");
+    }
     return dst;
 }
 
