@@ -81,6 +81,9 @@ public:
     // Errors  kInternal when an outside value is not bound; kOutOfMemory.
     [[nodiscard]] virtual std::unique_ptr<Executable> compile(plan::MemoryPlan plan,
                                                               const Bindings& bindings) = 0;
+    // Bytes taken from the device's own memory since it was opened, workspaces and what other
+    // programs took included; 0 for a backend in the machine's memory.
+    [[nodiscard]] virtual size_t device_bytes_in_use() const { return 0; }
     // Bytes held in packed weights and persistent buffers.
     [[nodiscard]] virtual size_t persistent_bytes() const = 0;
 };

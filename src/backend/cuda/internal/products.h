@@ -1,0 +1,94 @@
+// Which kernel computes a product: what there is to choose from, the first guess, and what
+// measurements chose. Not the kernels (kernels/product_args.h), nor their launches (product.cpp).
+#pragma once
+
+#include <compare>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "backend/cuda/internal/device.h"
+
+namespace lora::cuda {
+
+enum class ProductKind : uint8_t {  // how operands lie: kernels/product_args.h
+    kPlainNk,
+    kPlainKn,
+    kForwardNk,
+    kBackwardKn,
+    kGradientPlain,
+    kGradientPatches,
+};
+
+// All that the speed of a product depends on: the key of choices.
+struct ProductShape {
+    ProductKind kind = ProductKind::kPlainNk;
+    DType dtype = DType::kF32;
+    int64_t m = 0;         // gradients: out
+    int64_t n = 0;         // gradients: taps * in
+    int64_t k = 0;         // gradients: points
+    int64_t k2 = 0;        // of a second product that rides along; 0: none
+    int64_t channels = 0;  // of a gathered image; 0 for a plain operand
+    int64_t width = 0;
+    int64_t stride = 1;
+    bool vector = false;  // operands can be loaded 16 bytes at a time
+    bool wide = false;    // the result can be stored 16 bytes at a time
+    auto operator<=>(const ProductShape&) const = default;
+};
+
+struct ProductConfig {
+    int tile = 0;  // a row of the table in product.cpp
+    int splits = 1;
+    bool operator==(const ProductConfig&) const = default;
+};
+
+// A choice in words that outlive this run: on disk.
+struct RememberedConfig {
+    std::string tile;
+    int splits = 1;
+};
+
+// Choices made by measuring, and those of earlier runs by the shape's text (tuner.h).
+// Threads  one at a time.
+class Products {
+public:
+    [[nodiscard]] std::optional<ProductConfig> lookup(const ProductShape& shape) const {
+        const auto found = chosen_.find(shape);
+        if (found == chosen_.end()) return std::nullopt;
+        return found->second;
+    }
+    void set(const ProductShape& shape, const ProductConfig& config) { chosen_[shape] = config; }
+
+    [[nodiscard]] std::optional<RememberedConfig> recall(const std::string& shape) const {
+        const auto found = remembered_.find(shape);
+        if (found == remembered_.end()) return std::nullopt;
+        return found->second;
+    }
+    void remember(const std::string& shape, RememberedConfig config) {
+        remembered_[shape] = std::move(config);
+    }
+    [[nodiscard]] const std::map<std::string, RememberedConfig>& remembered() const {
+        return remembered_;
+    }
+
+private:
+    std::map<std::string, RememberedConfig> remembered_;
+    std::map<ProductShape, ProductConfig> chosen_;
+};
+
+// Names stay the same from version to version, numbers of tiles do not.
+[[nodiscard]] std::string_view product_tile_name(int tile);  // "128x128"
+[[nodiscard]] std::optional<int> find_product_tile(std::string_view name, bool is_gradient);
+
+// The product that a node is: any operator of product.cpp.
+[[nodiscard]] ProductShape product_shape(const ir::Graph& g, const ir::Node& n);
+
+// What can compute the shape on the device, the most promising first, at least one. product_scratch
+// has room for each of them; a choice that is not among them is ignored.
+[[nodiscard]] std::vector<ProductConfig> candidate_configs(const DeviceInfo& d,
+                                                           const ProductShape& shape);
+[[nodiscard]] ProductConfig choose_config(const DeviceInfo& d, const ProductShape& shape);
+
+}  // namespace lora::cuda

@@ -1,0 +1,163 @@
+// Copies between layouts and types, joins, cuts, and nearest-neighbour resizing.
+// Launch: 256 threads a block, piece_grid blocks (transpose: a block a 32 x 32 tile).
+// Each byte is read and written once. Checked by tests/support/cases/movement.cpp.
+#include "backend/cuda/kernels/movement_args.h"
+#include "backend/cuda/kernels/pieces.cuh"
+
+namespace lora::cuda {
+
+constexpr int kCastSize = 8;
+
+template <typename Src, typename Dst>
+__device__ void cast_to(const CastArgs& p) {
+    each_piece<kCastSize>(p.extent, [&](const Piece& piece) {
+        float x[kCastSize];
+        load_elements(static_cast<const Src*>(p.src) + piece.column, piece, x);
+        Dst* dst = static_cast<Dst*>(p.dst) + piece.column;
+        if (p.accumulate != 0) {
+            float sum[kCastSize];
+            load_elements(dst, piece, sum);
+#pragma unroll
+            for (int j = 0; j < kCastSize; ++j) x[j] += sum[j];
+        }
+        store_elements(dst, piece, x);
+    });
+}
+
+template <typename Src>
+__device__ void cast(const CastArgs& p) {
+    if (p.dst_type == 0) cast_to<Src, float>(p);
+    if (p.dst_type == 1) cast_to<Src, __nv_bfloat16>(p);
+    if (p.dst_type == 2) cast_to<Src, __half>(p);
+}
+
+#define LORA_CAST(suffix, type) \
+    extern "C" __global__ void cast_##suffix(const CastArgs p) { cast<type>(p); }
+LORA_FOR_ELEMENTS(LORA_CAST)
+
+// Units instead of elements: one a thread and turn.
+template <typename Fn>
+__device__ __forceinline__ void each_unit(int64_t count, Fn fn) {
+    const uint64_t step = static_cast<uint64_t>(gridDim.x) * blockDim.x;
+    for (uint64_t i = static_cast<uint64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+         i < static_cast<uint64_t>(count);
+         i += step) {
+        fn(i);
+    }
+}
+
+// Concat, slice and pad: every dst row is three stretches, each copied or zero.
+template <typename Unit>
+__device__ void join(const JoinArgs& p) {
+    Unit* dst = static_cast<Unit*>(p.dst);
+    each_unit(p.rows * p.length, [&](uint64_t i) {
+        const uint64_t row = i / static_cast<uint64_t>(p.length);
+        auto column = static_cast<int64_t>(i - row * static_cast<uint64_t>(p.length));
+        JoinPart part = p.parts[0];
+        if (column >= part.length) {
+            column -= part.length;
+            part = p.parts[1];
+            if (column >= part.length) {
+                column -= part.length;
+                part = p.parts[2];
+            }
+        }
+        Unit value{};
+        if (part.src != nullptr) {
+            value = static_cast<const Unit*>(
+                part.src)[static_cast<int64_t>(row) * part.src_row + part.src_begin + column];
+        }
+        dst[i] = value;
+    });
+}
+
+// Through a tile in shared memory, padded so that columns do not share a bank.
+template <typename Unit>
+__device__ void transpose(const TransposeArgs& p) {
+    __shared__ Unit tile[kTransposeTile][kTransposeTile + 1];
+    const int64_t tiles = p.row_tiles * p.column_tiles;
+    const int64_t image = blockIdx.x / tiles;
+    const int64_t rest = blockIdx.x % tiles;
+    const int64_t row = rest / p.column_tiles * kTransposeTile;
+    const int64_t column = rest % p.column_tiles * kTransposeTile;
+    const Unit* src = static_cast<const Unit*>(p.src) + image * p.rows * p.columns;
+    Unit* dst = static_cast<Unit*>(p.dst) + image * p.rows * p.columns;
+    const int x = static_cast<int>(threadIdx.x) % kTransposeTile;
+    const int y = static_cast<int>(threadIdx.x) / kTransposeTile;
+#pragma unroll
+    for (int i = y; i < kTransposeTile; i += kTransposeRows) {
+        if (row + i < p.rows && column + x < p.columns) {
+            tile[i][x] = src[(row + i) * p.columns + column + x];
+        }
+    }
+    __syncthreads();
+#pragma unroll
+    for (int i = y; i < kTransposeTile; i += kTransposeRows) {
+        if (column + i < p.columns && row + x < p.rows) {
+            dst[(column + i) * p.rows + row + x] = tile[x][i];
+        }
+    }
+}
+
+// Every unit of src goes to a cell of 2 x 2 pixels.
+template <typename Unit>
+__device__ void upsample2x(const UpsampleArgs& p) {
+    const auto length = static_cast<uint64_t>(p.length);
+    const auto width = static_cast<uint64_t>(p.width);
+    each_unit(p.lines * p.width * p.length, [&](uint64_t i) {
+        const Unit value = static_cast<const Unit*>(p.src)[i];
+        const uint64_t pixel = i / length;
+        const uint64_t line = pixel / width;
+        // Pixels before it: 4 * width for each line before, 2 for each pixel before in its line.
+        const uint64_t at = (2 * pixel + 2 * line * width) * length + (i - pixel * length);
+        Unit* top = static_cast<Unit*>(p.dst) + at;
+        Unit* bottom = top + 2 * width * length;
+        top[0] = value;
+        top[length] = value;
+        bottom[0] = value;
+        bottom[length] = value;
+    });
+}
+
+#define LORA_UNITS(suffix, type)                                                  \
+    extern "C" __global__ void join_##suffix(const JoinArgs p) { join<type>(p); } \
+    extern "C" __global__ void upsample2x_##suffix(const UpsampleArgs p) { upsample2x<type>(p); }
+LORA_UNITS(b2, uint16_t)
+LORA_UNITS(b4, uint32_t)
+LORA_UNITS(b16, uint4)
+
+extern "C" __global__ void transpose_b2(const TransposeArgs p) { transpose<uint16_t>(p); }
+extern "C" __global__ void transpose_b4(const TransposeArgs p) { transpose<uint32_t>(p); }
+
+// dst pixel = sum of its 2 x 2 cell of src, in fp32.
+template <typename T>
+__device__ void upsample2x_backward(const UpsampleArgs& p) {
+    constexpr int kSize = kPer16Bytes<T>;
+    const Extent extent{p.lines * p.width, p.length, p.aligned};
+    each_piece<kSize>(extent, [&](const Piece& piece) {
+        const int64_t line =
+            static_cast<int64_t>(static_cast<uint64_t>(piece.row) / static_cast<uint64_t>(p.width));
+        const int64_t pixel = 2 * piece.row + 2 * line * p.width;
+        const T* top = static_cast<const T*>(p.src) + pixel * p.length + piece.column;
+        const T* bottom = top + 2 * p.width * p.length;
+        float cell[4][kSize];
+        load_elements(top, piece, cell[0]);
+        load_elements(top + p.length, piece, cell[1]);
+        load_elements(bottom, piece, cell[2]);
+        load_elements(bottom + p.length, piece, cell[3]);
+        float sum[kSize];
+#pragma unroll
+        for (int j = 0; j < kSize; ++j) {
+            sum[j] = (cell[0][j] + cell[1][j]) + (cell[2][j] + cell[3][j]);
+        }
+        store_elements(static_cast<T*>(p.dst) + piece.row * p.length + piece.column, piece, sum);
+    });
+}
+
+#define LORA_UPSAMPLE_BACKWARD(suffix, type)                                        \
+    extern "C" __global__ void upsample2x_backward_##suffix(const UpsampleArgs p) { \
+        upsample2x_backward<type>(p);                                               \
+    }
+LORA_FOR_ELEMENTS(LORA_UPSAMPLE_BACKWARD)
+
+}  // namespace lora::cuda

@@ -1,0 +1,55 @@
+// Arguments of the movement kernels. Those that only copy see units of 2, 4 or 16 bytes.
+#pragma once
+
+#include "backend/cuda/kernels/extent.h"
+
+namespace lora::cuda {
+
+// dst = src in another type; accumulate: dst += src.
+struct CastArgs {
+    Extent extent;
+    const void* src = nullptr;
+    void* dst = nullptr;
+    int dst_type = 0;  // 0 f32, 1 bf16, 2 f16
+    int accumulate = 0;
+};
+
+// A stretch of every dst row. Rows of src lie src_row units apart and start at src_begin; without
+// src the stretch is zero.
+struct JoinPart {
+    const void* src = nullptr;
+    int64_t length = 0;
+    int64_t src_row = 0;
+    int64_t src_begin = 0;
+};
+struct JoinArgs {
+    JoinPart parts[3];
+    void* dst = nullptr;
+    int64_t rows = 0;
+    int64_t length = 0;  // of a dst row: the parts' sum
+};
+
+// dst[image][column][row] = src[image][row][column].
+struct TransposeArgs {
+    const void* src = nullptr;
+    void* dst = nullptr;
+    int64_t rows = 0;
+    int64_t columns = 0;
+    int64_t row_tiles = 0;
+    int64_t column_tiles = 0;
+};
+inline constexpr int kTransposeTile = 32;
+inline constexpr int kTransposeRows = 8;  // a block's threads are 32 x 8
+
+// Images as lines of pixels, a pixel `length` units: small is [lines][width], large is
+// [2 * lines][2 * width].
+struct UpsampleArgs {
+    const void* src = nullptr;
+    void* dst = nullptr;
+    int64_t lines = 0;
+    int64_t width = 0;
+    int64_t length = 0;  // backward: elements of a pixel
+    int aligned = 0;
+};
+
+}  // namespace lora::cuda

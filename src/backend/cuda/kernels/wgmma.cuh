@@ -1,0 +1,92 @@
+// Hopper's warpgroup matrix products (sm_90a): descriptors of swizzled tiles in shared memory, and
+// the instruction for 64 x 64 x 16 and 64 x 128 x 16. Not for other architectures.
+// Source  PTX ISA, "Asynchronous warpgroup level matrix instructions"; the canonical layouts of
+// 128-byte swizzled tiles as CUTLASS documents them.
+#pragma once
+
+#include "backend/cuda/kernels/common.cuh"
+
+namespace lora::cuda {
+
+__device__ __forceinline__ uint32_t shared_address(const void* p) {
+    return static_cast<uint32_t>(__cvta_generic_to_shared(p));
+}
+
+// A tile with 128-byte swizzle at a multiple of 1024 bytes. Offsets between groups in bytes:
+// `leading` between 64-element blocks of the contiguous axis, `stride` between groups of 8 rows.
+__device__ __forceinline__ uint64_t tile_descriptor(uint32_t address,
+                                                    uint32_t leading,
+                                                    uint32_t stride) {
+    return static_cast<uint64_t>((address & 0x3FFFFU) >> 4U) |
+           static_cast<uint64_t>(leading >> 4U) << 16U |
+           static_cast<uint64_t>(stride >> 4U) << 32U | uint64_t{1} << 62U;
+}
+
+#define LORA_D8(i)                                                                              \
+    "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), \
+        "+f"(d[i + 6]), "+f"(d[i + 7])
+
+#define LORA_WGMMA_64(name)                                                 \
+    asm volatile(                                                           \
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %35, 0;\n "                       \
+        "wgmma.mma_async.sync.aligned.m64n64k16.f32." name "." name         \
+        " {%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"          \
+        "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31}," \
+        " %32, %33, p, 1, 1, 0, %34;\n}\n"                                  \
+        : LORA_D8(0), LORA_D8(8), LORA_D8(16), LORA_D8(24)                  \
+        : "l"(a), "l"(b), "n"(kTransposedB), "r"(keep))
+
+#define LORA_WGMMA_128(name)                                                \
+    asm volatile(                                                           \
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %67, 0;\n "                       \
+        "wgmma.mma_async.sync.aligned.m64n128k16.f32." name "." name        \
+        " {%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"          \
+        "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31,"  \
+        "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,"  \
+        "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63}," \
+        " %64, %65, p, 1, 1, 0, %66;\n}\n"                                  \
+        : LORA_D8(0),                                                       \
+          LORA_D8(8),                                                       \
+          LORA_D8(16),                                                      \
+          LORA_D8(24),                                                      \
+          LORA_D8(32),                                                      \
+          LORA_D8(40),                                                      \
+          LORA_D8(48),                                                      \
+          LORA_D8(56)                                                       \
+        : "l"(a), "l"(b), "n"(kTransposedB), "r"(keep))
+
+// d = a b + (keep ? d : 0).
+template <typename T, int kColumns, int kTransposedB>
+__device__ __forceinline__ void wgmma(float* d, uint64_t a, uint64_t b, int keep) {
+    static_assert(kColumns == 64 || kColumns == 128);
+    if constexpr (sizeof(T) == 2 && kColumns == 64) {
+        if constexpr (__is_same(T, __half)) {
+            LORA_WGMMA_64("f16");
+        } else {
+            LORA_WGMMA_64("bf16");
+        }
+    } else {
+        if constexpr (__is_same(T, __half)) {
+            LORA_WGMMA_128("f16");
+        } else {
+            LORA_WGMMA_128("bf16");
+        }
+    }
+}
+
+__device__ __forceinline__ void wgmma_fence() {
+    asm volatile("wgmma.fence.sync.aligned;\n" ::: "memory");
+}
+__device__ __forceinline__ void wgmma_commit() {
+    asm volatile("wgmma.commit_group.sync.aligned;\n" ::: "memory");
+}
+template <int kPending>
+__device__ __forceinline__ void wgmma_wait() {
+    asm volatile("wgmma.wait_group.sync.aligned %0;\n" ::"n"(kPending) : "memory");
+}
+// What cp.async wrote becomes visible to wgmma, which reads through another path.
+__device__ __forceinline__ void fence_for_wgmma() {
+    asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory");
+}
+
+}  // namespace lora::cuda
