@@ -2,6 +2,9 @@
 #include <cstdio>
 
 #include "backend/cpu/cpu_backend.h"
+#ifdef LORA_HAVE_CUDA_BACKEND
+#include "backend/cuda/cuda_backend.h"
+#endif
 #include "backend/reference/reference_backend.h"
 #include "base/error.h"
 #include "bench.h"
@@ -12,7 +15,12 @@ std::unique_ptr<backend::Backend> open_backend(const Options& options) {
     backend::Registry registry;
     registry.add(reference::entry());
     registry.add(cpu::entry());
-    return registry.open(options.backend, {.num_threads = options.num_threads});
+#ifdef LORA_HAVE_CUDA_BACKEND
+    registry.add(cuda::entry());
+#endif
+    backend::BackendOptions backend_options;
+    backend_options.num_threads = options.num_threads;
+    return registry.open(options.backend, backend_options);
 }
 
 DType dtype_of(const Options& options, const backend::Backend& backend) {

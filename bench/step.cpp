@@ -73,7 +73,9 @@ void run_batch(const Options& options, const Session& s, int64_t batch) {
         optimizer.update(++count, {.text_encoder = 1e-6, .unet = 1e-6});
     });
     const size_t peak = train::peak_resident_bytes();
-    if (options.floor) p = with_floor(std::move(p), step.executable(shape));
+    const size_t device_bytes = s.backend->device_bytes_in_use();
+    if (options.floor && s.backend->name() == "cpu")
+        p = with_floor(std::move(p), step.executable(shape));
 
     OrderedJson line = line_start(*s.backend, s.dtype);
     line["batch"] = batch;
@@ -83,8 +85,13 @@ void run_batch(const Options& options, const Session& s, int64_t batch) {
     line["images_per_s"] = static_cast<double>(batch) * 1000.0 / p.ms;
     line["floor_ms"] = p.floor_ms;
     if (p.floor_ms > 0) line["ratio"] = p.ms / p.floor_ms;
-    line["planned_peak_bytes"] = step.arena_bytes() + step.input_bytes();
-    line["measured_peak_bytes"] = fresh_peak && peak > resident ? peak - resident : 0;
+    if (device_bytes > 0) {  // all that the card holds, weights included
+        line["planned_peak_bytes"] = step.arena_bytes() + s.backend->persistent_bytes();
+        line["measured_peak_bytes"] = device_bytes;
+    } else {
+        line["planned_peak_bytes"] = step.arena_bytes() + step.input_bytes();
+        line["measured_peak_bytes"] = fresh_peak && peak > resident ? peak - resident : 0;
+    }
     line["weight_bytes"] = s.backend->persistent_bytes();
     line["load_s"] = load.count();
     line["kernels"] = step.executable(shape).plan().graph.nodes().size();

@@ -6,5 +6,7 @@
 namespace lora::app {
 
 [[nodiscard]] const backend::Registry& all_backends();
+// With the file in the program's folder that keeps what autotuning found.
+[[nodiscard]] backend::BackendOptions backend_options(int num_threads, bool autotune = true);
 
 }  // namespace lora::app

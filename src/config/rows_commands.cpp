@@ -63,6 +63,8 @@ constexpr OptionRow kDevice[] = {
      .help = {"what computes; absent: the fastest this machine has", "計算裝置;未指定則用最快的"}},
     {.name = "threads", .type = kInt, .guide = "0", .sd_scripts = "0", .aliases = "num_threads num_cpu_threads_per_process", .min = 0, .max = 4096,
      .help = {"processor threads that compute; 0: all", "計算用的執行緒數;0 表示全部"}},
+    {.name = "no_autotune", .type = kFlag, .guide = "false", .sd_scripts = "false",
+     .help = {"graphics card: take the kernels that are guessed best, without measuring", "顯示卡:不實測,直接採用預估最快的核心"}},
 };
 
 constexpr OptionRow kEverywhere[] = {

@@ -150,8 +150,8 @@ int run(const std::vector<std::string>& words) {
         throw Error(ErrorCode::kConfig, "no golden case is given").with_hint(kUsage);
     }
     const DType dtype = parse_dtype(arguments.dtype);
-    const auto backend =
-        lora::app::all_backends().open(arguments.backend, {.num_threads = arguments.num_threads});
+    const auto backend = lora::app::all_backends().open(
+        arguments.backend, lora::app::backend_options(arguments.num_threads));
     if (!backend->supports(dtype)) {
         throw Error(
             ErrorCode::kDevice,
