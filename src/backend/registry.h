@@ -12,9 +12,9 @@
 namespace lora::backend {
 
 struct BackendOptions {
-    int num_threads = 0;      // 0: all the machine has
-    bool autotune = true;     // measure kernels on first use, where there is a choice
-    std::string tuning_file;  // what measuring found, kept between runs; empty: nowhere
+    int num_threads = 0;           // 0: all the machine has
+    bool autotune = true;          // measure kernels on first use, where there is a choice
+    std::string tuning_file = {};  // what measuring found, kept between runs; empty: nowhere
 };
 
 struct BackendEntry {
