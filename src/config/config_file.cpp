@@ -3,6 +3,8 @@
 #define TOML_EXCEPTIONS 0
 #define TOML_ENABLE_FORMATTERS 0
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
