@@ -1,6 +1,4 @@
 // clang-format off
-#define NOMINMAX
-#define WIN32_LEAN_AND_MEAN
 #include <windows.h>
 // clang-format on
 

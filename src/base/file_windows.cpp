@@ -1,8 +1,6 @@
 #ifndef NOMINMAX
-#define NOMINMAX
 #endif
 #ifndef WIN32_LEAN_AND_MEAN
-#define WIN32_LEAN_AND_MEAN
 #endif
 #include <algorithm>
 #include <cwchar>

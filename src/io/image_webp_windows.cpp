@@ -1,9 +1,7 @@
 // WebP through the imaging component of Windows (WIC), which reads it since Windows 10 1809.
 #ifndef NOMINMAX
-#define NOMINMAX
 #endif
 #ifndef WIN32_LEAN_AND_MEAN
-#define WIN32_LEAN_AND_MEAN
 #endif
 #include <limits>
 #include <objbase.h>
