@@ -1,7 +1,3 @@
-#ifndef NOMINMAX
-#endif
-#ifndef WIN32_LEAN_AND_MEAN
-#endif
 #include <algorithm>
 #include <cwchar>
 #include <windows.h>

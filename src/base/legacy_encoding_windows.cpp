@@ -1,7 +1,3 @@
-#ifndef NOMINMAX
-#endif
-#ifndef WIN32_LEAN_AND_MEAN
-#endif
 #include <windows.h>
 
 #include "base/internal/legacy_encoding.h"

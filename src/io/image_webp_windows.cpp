@@ -1,8 +1,4 @@
 // WebP through the imaging component of Windows (WIC), which reads it since Windows 10 1809.
-#ifndef NOMINMAX
-#endif
-#ifndef WIN32_LEAN_AND_MEAN
-#endif
 #include <limits>
 #include <objbase.h>
 #include <wincodec.h>
