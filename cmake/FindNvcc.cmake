@@ -26,7 +26,7 @@ function(lora_embed_kernels out_var)
     get_filename_component(stem ${source} NAME_WE)
     set(binary ${CMAKE_CURRENT_BINARY_DIR}/${stem}.fatbin)
     add_custom_command(OUTPUT ${binary}
-      COMMAND ${LORA_CCACHE_LAUNCHER} ${LORA_NVCC} -std=c++20 -O3 -fatbin ${arch_flags}
+      COMMAND ${LORA_NVCC} -std=c++20 -O3 -fatbin ${arch_flags}
         -Xfatbin -compress-all --expt-relaxed-constexpr -diag-suppress 20012
         -I ${PROJECT_SOURCE_DIR}/src -MD -MF ${binary}.d -MT ${binary} -o ${binary}
         ${CMAKE_CURRENT_SOURCE_DIR}/${source}

@@ -44,20 +44,26 @@ DeviceInfo look_at(const Driver& driver, int device) {
 
 }  // namespace
 
-Card::Card() {
+std::string why_card_unusable() {
     std::string reason;
+    const Driver* driver = find_driver(reason);
+    if (driver == nullptr) return reason;
+    int device = 0;
+    driver->check(driver->device(&device, 0), "opening the card");
+    const DeviceInfo info = look_at(*driver, device);
+    if (info.compute() >= kNeededCompute) return {};
+    return fmt::format("{} has compute capability {}.{}; 7.5 (RTX 20, GTX 16) or later is needed",
+                       info.name,
+                       info.compute_major,
+                       info.compute_minor);
+}
+
+Card::Card() {
+    std::string reason = why_card_unusable();
+    if (!reason.empty()) throw Error(ErrorCode::kDevice, reason);
     driver_ = find_driver(reason);
-    if (driver_ == nullptr) throw Error(ErrorCode::kDevice, reason);
     driver_->check(driver_->device(&device_, 0), "opening the card");
     info_ = look_at(*driver_, device_);
-    if (info_.compute() < kNeededCompute) {
-        throw Error(ErrorCode::kDevice,
-                    fmt::format("{} has compute capability {}.{}; 7.5 (RTX 20, GTX 16) or later "
-                                "is needed",
-                                info_.name,
-                                info_.compute_major,
-                                info_.compute_minor));
-    }
     driver_->check(driver_->retain_context(&context_, device_), "opening the card");
     adopt();
     driver_->check(driver_->create_stream(&stream_, kNonBlockingStream), "opening a stream");

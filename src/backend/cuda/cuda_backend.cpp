@@ -107,9 +107,8 @@ private:
 
 std::string why_unavailable() {
     std::string reason;
-    if (find_driver(reason) == nullptr) return reason;
-    const std::optional<Error> error = attempt([] { Card(); });
-    return error ? error->message() : std::string();
+    const std::optional<Error> error = attempt([&] { reason = why_card_unusable(); });
+    return error ? error->message() : reason;
 }
 
 std::unique_ptr<backend::Backend> open(const backend::BackendOptions& options) {
