@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include "app/backends.h"
 #include "app/cli/command.h"
 #include "app/cli/progress.h"
 #include "app/cli/stop.h"
@@ -34,10 +33,7 @@ int run_demo(const Context& context, const config::Loaded& loaded) {
     const config::Settings& settings = loaded.settings;
     const DemoOptions options = demo_options(settings);
     const DemoAssets assets = find_demo_assets();
-    const auto backend =
-        context.backends.open(settings.text("backend"),
-                              backend_options(static_cast<int>(settings.integer("threads")),
-                                              !settings.flag("no_autotune")));
+    const auto backend = open_backend(context, settings);
     const StopSignals signals;
     const auto start = std::chrono::steady_clock::now();
 

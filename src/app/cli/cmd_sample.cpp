@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 
-#include "app/backends.h"
 #include "app/cli/command.h"
 #include "app/cli/precision.h"
 #include "app/cli/progress.h"
@@ -162,10 +161,7 @@ void draw_all(Job& job, train::ImageSampler& sampler, const config::Settings& se
 int run_sample(const Context& context, const config::Loaded& loaded) {
     const config::Settings& settings = loaded.settings;
     raise_errors(judge(settings));
-    const auto backend =
-        context.backends.open(settings.text("backend"),
-                              backend_options(static_cast<int>(settings.integer("threads")),
-                                              !settings.flag("no_autotune")));
+    const auto backend = open_backend(context, settings);
     const std::string precision = choose_precision(settings.text("mixed_precision"), *backend);
     PictureMaker maker(*backend, settings.text("model"), precision_dtype(precision));
     Job job = make_job(settings, maker.info());

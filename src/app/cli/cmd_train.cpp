@@ -1,7 +1,6 @@
 // `lora train`: settings, backend, plan, run.
 #include <fmt/format.h>
 
-#include "app/backends.h"
 #include "app/cli/command.h"
 #include "app/cli/precision.h"
 #include "app/cli/progress.h"
@@ -110,10 +109,7 @@ int run_train(const Context& context, const config::Loaded& loaded) {
     log_warnings(findings);
 
     train::TrainOptions options = config::train_options(settings);
-    const auto backend =
-        context.backends.open(settings.text("backend"),
-                              backend_options(static_cast<int>(settings.integer("threads")),
-                                              !settings.flag("no_autotune")));
+    const auto backend = open_backend(context, settings);
     options.device.mixed_precision = choose_precision(options.device.mixed_precision, *backend);
 
     const auto run = train::TrainingRun::open(options, *backend);

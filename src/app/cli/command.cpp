@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "app/backends.h"
 #include "app/cli/help.h"
 #include "app/cli/report.h"
 #include "app/cli/terminal.h"
@@ -105,6 +106,13 @@ int run_command_line(const backend::Registry& backends, std::span<const std::str
     raise_errors(loaded.findings);
     set_log_level(loaded.settings);
     return entry->run(context, loaded);
+}
+
+std::unique_ptr<backend::Backend> open_backend(const Context& context,
+                                               const config::Settings& settings) {
+    return context.backends.open(settings.text("backend"),
+                                 backend_options(static_cast<int>(settings.integer("threads")),
+                                                 !settings.flag("no_autotune")));
 }
 
 }  // namespace lora::app

@@ -1,6 +1,7 @@
 // The commands of `lora`: one table with name, summary and function. main.cpp looks here.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -36,6 +37,10 @@ struct CommandEntry {
 // Everything `lora ARGS...` does, from the words after the program's name to the exit code.
 // Errors  all of base/error.h; main() reports them.
 int run_command_line(const backend::Registry& backends, std::span<const std::string> args);
+
+// The backend that the settings backend, threads and no_autotune ask for.
+[[nodiscard]] std::unique_ptr<backend::Backend> open_backend(const Context& context,
+                                                             const config::Settings& settings);
 
 int run_train(const Context& context, const config::Loaded& loaded);
 int run_sample(const Context& context, const config::Loaded& loaded);
