@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "backend/cpu/cpu_backend.h"
 #include "base/error.h"
 #include "bench.h"
 
@@ -119,6 +120,7 @@ lora::bench::Options lora::bench::parse_options(const std::vector<std::string>& 
 }
 
 int main(int argc, char** argv) {
+    lora::cpu::let_idle_threads_sleep(argv);
     try {
         return run({argv + 1, argv + argc});
     } catch (const lora::Error& error) {

@@ -18,6 +18,8 @@ const backend::Registry& all_backends() {
     return kRegistry;
 }
 
+void prepare_backends(char** argv) { cpu::let_idle_threads_sleep(argv); }
+
 backend::BackendOptions backend_options(int num_threads, bool autotune) {
     backend::BackendOptions options;
     options.num_threads = num_threads;

@@ -17,6 +17,7 @@ int fail(const lora::Error& error) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    lora::app::prepare_backends(argv);
     try {
         lora::app::prepare_console();
         const auto args = lora::app::utf8_arguments(argc, argv);

@@ -173,6 +173,7 @@ int run(const std::vector<std::string>& words) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    lora::app::prepare_backends(argv);
     try {
         lora::app::prepare_console();
         return run(lora::app::utf8_arguments(argc, argv));

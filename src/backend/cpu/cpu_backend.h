@@ -16,4 +16,10 @@ namespace lora::cpu {
 [[nodiscard]] std::unique_ptr<backend::Backend> open(const backend::BackendOptions& options = {});
 [[nodiscard]] backend::BackendEntry entry();
 
+// For the first line of main(): OpenMP threads that wait for work sleep at once instead of spinning
+// (OMP_WAIT_POLICY=passive unless the user set it), by starting the program again. With any other
+// program busy on the machine, spinning threads take the processor from the one they wait for, and
+// a step of the demo takes ten times as long (docs/performance.md).
+void let_idle_threads_sleep(char** argv);
+
 }  // namespace lora::cpu

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "ir/cost.h"
 #include "ir/print.h"
 
 namespace lora::cpu {
@@ -47,6 +48,18 @@ Program make_program(const NodeContext& c) {
     }
 }
 
+// Waking the other threads and waiting for them costs some 50 us on a machine whose idle threads
+// sleep (let_idle_threads_sleep); a node that one thread does in less stays on one. The rates are a
+// low guess of one core's, so that no node of weight is kept from its threads.
+constexpr double kWorthWaking_s = 60e-6;
+constexpr double kFlopsPerS = 40e9;
+constexpr double kBytesPerS = 4e9;
+
+bool is_worth_waking(const ir::Graph& graph, const ir::Node& node) {
+    return ir::num_flops(graph, node) / kFlopsPerS + ir::num_bytes(graph, node) / kBytesPerS >
+           kWorthWaking_s;
+}
+
 // Where one value is: an address of its own, or a place in the arena.
 struct Location {
     std::byte* fixed = nullptr;
@@ -60,6 +73,7 @@ struct Location {
 struct Step {
     int32_t node = 0;
     Program program;
+    int team = 1;  // threads
     Args args;
     std::vector<Location> inputs;
     std::vector<Location> outputs;
@@ -84,24 +98,26 @@ public:
             if (ir::op_info(nodes[i].op).is_view) continue;
             add_step(static_cast<int32_t>(i), address);
         }
+        device_->threads.adopt();
     }
 
     void run() override {
-        device_->threads.adopt();
         if (generation_ != arena_->generation()) place_all();
         node_times_.clear();
         if (!tracing_ && !print_trace_) {
-            for (Step& step : steps_) step.program.run(step.args);
+            for (const Step& step : steps_) run(step);
+            device_->threads.adopt();
             return;
         }
-        for (Step& step : steps_) {
+        for (const Step& step : steps_) {
             const auto start = std::chrono::steady_clock::now();
-            step.program.run(step.args);
+            run(step);
             const std::chrono::duration<double, std::milli> took =
                 std::chrono::steady_clock::now() - start;
             node_times_.push_back({step.node, took.count()});
             if (print_trace_) print(step, took.count());
         }
+        device_->threads.adopt();
     }
 
     void read_output(std::string_view name, std::span<std::byte> dst) const override {
@@ -119,6 +135,11 @@ public:
     void set_tracing(bool on) override { tracing_ = on; }
 
 private:
+    void run(const Step& step) const {
+        device_->threads.adopt(step.team);
+        step.program.run(step.args);
+    }
+
     [[nodiscard]] const backend::Binding& binding(const ir::Value& value) const {
         const auto found = bindings_.find(value.name);
         if (found == bindings_.end()) {
@@ -167,6 +188,9 @@ private:
                                   }};
         Step step;
         step.node = index;
+        if (is_worth_waking(plan_.graph, node)) step.team = device_->threads.count();
+        // oneDNN cuts a primitive for the threads of the moment it is made.
+        device_->threads.adopt(step.team);
         step.program = make_program(context);
         for (size_t i = 0; i < node.inputs.size(); ++i) {
             const bool held = (step.program.held_inputs >> i & 1U) != 0;

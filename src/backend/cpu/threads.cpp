@@ -2,13 +2,28 @@
 
 #include <algorithm>
 #include <atomic>
+#include <limits>
 
+#include "backend/cpu/cpu_backend.h"
+#include "base/process.h"
 #include "base/thread_pool.h"
 #ifdef _OPENMP
 #include <omp.h>
 #endif
 
 namespace lora::cpu {
+namespace {
+
+// What the calling thread adopted; as many as the backend has where it adopted nothing.
+thread_local int adopted = std::numeric_limits<int>::max();
+
+}  // namespace
+
+void let_idle_threads_sleep([[maybe_unused]] char** argv) {
+#ifdef _OPENMP
+    restart_with("OMP_WAIT_POLICY", "passive", argv);
+#endif
+}
 
 struct Threads::Pool {
     explicit Pool(int count) : pool(count) {}
@@ -27,19 +42,20 @@ Threads::~Threads() = default;
 Threads::Threads(Threads&&) noexcept = default;
 Threads& Threads::operator=(Threads&&) noexcept = default;
 
-void Threads::adopt() const {
+void Threads::adopt(int team) const {
+    adopted = std::min(team, count_);
 #ifdef _OPENMP
-    omp_set_num_threads(count_);
+    omp_set_num_threads(adopted);
 #endif
 }
 
 void Threads::run(int64_t num_pieces, const std::function<void(int64_t, int)>& body) const {
-    if (num_pieces <= 1 || count_ == 1) {
+    const int team = static_cast<int>(std::min<int64_t>(std::min(count_, adopted), num_pieces));
+    if (team <= 1) {
         for (int64_t piece = 0; piece < num_pieces; ++piece) body(piece, 0);
         return;
     }
 #ifdef _OPENMP
-    const int team = static_cast<int>(std::min<int64_t>(count_, num_pieces));
 #pragma omp parallel num_threads(team)
     {
         const int slot = omp_get_thread_num();
@@ -48,7 +64,7 @@ void Threads::run(int64_t num_pieces, const std::function<void(int64_t, int)>& b
     }
 #else
     std::atomic<int64_t> next{0};
-    pool_->pool.parallel_for(count_, [&](int64_t slot) {
+    pool_->pool.parallel_for(team, [&](int64_t slot) {
         for (int64_t piece = next++; piece < num_pieces; piece = next++) {
             body(piece, static_cast<int>(slot));
         }

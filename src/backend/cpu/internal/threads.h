@@ -26,8 +26,10 @@ public:
     void split(int64_t size,
                int64_t grain,
                const std::function<void(int64_t, int64_t)>& body) const;
-    // Makes the calling thread's OpenMP (and so oneDNN) use count() threads.
-    void adopt() const;
+    // From now on the calling thread's loops, and its OpenMP (and so oneDNN), use `team` threads,
+    // count() at most. Work too small to be worth waking others wants a team of 1.
+    void adopt(int team) const;
+    void adopt() const { adopt(count_); }
 
 private:
     int count_;

@@ -1,0 +1,65 @@
+#include "ir/cost.h"
+
+namespace lora::ir {
+namespace {
+
+double elements(const Graph& graph, ValueId id) {
+    return static_cast<double>(graph.value(id).shape.num_elements());
+}
+
+double last_dim(const Graph& graph, ValueId id) {
+    return static_cast<double>(graph.value(id).shape[-1]);
+}
+
+}  // namespace
+
+// Every output number needs one pass over a filter.
+double num_flops(const Graph& graph, const Node& node) {
+    const auto& in = node.inputs;
+    switch (node.op) {
+        case OpKind::kLinear: {
+            double depth = last_dim(graph, in[0]);
+            if (in[4].valid()) depth += last_dim(graph, in[4]);
+            return 2 * elements(graph, node.outputs[0]) * depth;
+        }
+        case OpKind::kLinearBackwardWeight:
+            return 2 * elements(graph, in[1]) * last_dim(graph, in[0]);
+        case OpKind::kConv2d: {
+            const Shape& w = graph.value(in[1]).shape;
+            return 2 * elements(graph, node.outputs[0]) *
+                   static_cast<double>(w.num_elements() / w[0]);
+        }
+        case OpKind::kConv2dBackwardInput: {
+            const Shape& w = graph.value(in[1]).shape;
+            return 2 * elements(graph, in[0]) * static_cast<double>(w.num_elements() / w[0]);
+        }
+        case OpKind::kConv2dBackwardWeight: {
+            const Shape& dy = graph.value(in[0]).shape;
+            return 2 * elements(graph, node.outputs[0]) *
+                   static_cast<double>(dy.num_elements() / dy[1]);
+        }
+        case OpKind::kAttention:
+            return 4 * elements(graph, in[0]) * static_cast<double>(graph.value(in[1]).shape[1]);
+        case OpKind::kAttentionBackward:
+            return 10 * elements(graph, in[1]) * static_cast<double>(graph.value(in[2]).shape[1]);
+        default: return 0;
+    }
+}
+
+double num_flops(const Graph& graph) {
+    double sum = 0;
+    for (const Node& node : graph.nodes()) sum += num_flops(graph, node);
+    return sum;
+}
+
+double num_bytes(const Graph& graph, const Node& node) {
+    double sum = 0;
+    for (const auto* ids : {&node.inputs, &node.outputs}) {
+        for (const ValueId id : *ids) {
+            if (id.valid()) sum += static_cast<double>(graph.value(id).num_bytes());
+        }
+    }
+    return sum;
+}
+
+}  // namespace lora::ir
