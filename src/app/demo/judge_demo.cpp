@@ -13,8 +13,8 @@
 namespace lora::app {
 namespace {
 
-// The verdict's bounds. They hold for the seeds 1337, 1, 2 with room on both sides; see the test
-// tests/e2e/demo_test.py for what must fail them.
+// The verdict's bounds. Seeds 1337, 1 and 2 give 16, 14 and 12 zorps of 16 and a probe share of 0.15;
+// no LoRA 0, training on stickers 0, on zorps of a wrong colour 1 (tests/e2e/demo_test.py).
 constexpr double kMostProbeShare = 0.75;  // probe loss with the LoRA / without
 constexpr double kLeastPictures = 0.6;    // share of zorps at weight 1
 constexpr double kMostBase = 0.1;         // share of zorps without the LoRA
@@ -37,7 +37,8 @@ train::ImageRequest request_for(const DemoPrompt& prompt, int seed_idx) {
     request.seed = kFirstSeed + static_cast<uint64_t>(seed_idx);
     request.sampler = diffusion::SamplerKind::kDdim;
     request.num_steps = 30;
-    request.cfg_scale = 5;
+    // At 5, the usual value of larger models, the colours leave what was learned.
+    request.cfg_scale = 3;
     return request;
 }
 

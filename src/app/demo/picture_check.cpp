@@ -3,24 +3,32 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <functional>
+#include <span>
 #include <vector>
+
+#include <fmt/format.h>
 
 namespace lora::app {
 namespace {
 
-// Shares are of the whole picture unless they say otherwise; the drawn zorp has a body of about
-// 0.24, an eye of 0.05, a belly of 0.06 and horns of 0.01 each.
 constexpr double kLeastBorderShare = 0.6;  // of the border ring
-constexpr double kLeastBody = 0.10;
-constexpr double kMostBody = 0.50;
-constexpr double kLeastOfTeal = 0.8;  // of all teal: the largest piece
-constexpr double kLeastEye = 0.010;
-constexpr double kMostEye = 0.12;
-constexpr double kLeastPupil = 0.002;
-constexpr double kLeastBelly = 0.010;
-constexpr double kLeastHorns = 0.003;
-constexpr double kBorder = 0.05;  // width of the ring, of the picture's side
+constexpr double kBorder = 0.05;           // width of the ring, of the picture's side
+
+// The eye's radius, of the picture's side; the drawn zorp's is 0.13.
+constexpr double kLeastEye = 0.06;
+constexpr double kMostEye = 0.18;
+// Steps of brightness (0 to 255). Drawn: 230, 120, 90; in the mini model's pictures a half of it.
+constexpr double kLeastPupilStep = 55;  // from the pupil to the white around it
+constexpr double kLeastEyeStep = 30;    // from the body to the white
+constexpr double kLeastBellyStep = 16;  // from the body to the belly
+constexpr double kLeastBodyStep = 30;   // distance of colours, from the background to the body
+// Blue less red of the body. Teal has 135; what the mini model makes of it -12 to 114; of the tests'
+// rose one -42 and less.
+constexpr double kLeastCool = -20;
+constexpr double kLeastHornWarmth = 45;  // red less blue
+constexpr double kAsGood = 0.95;         // of the best score
+// A second spot this good beside the eye makes it somebody's pair of eyes.
+constexpr double kSecondEye = 0.8;
 
 struct Named {
     std::string_view name;
@@ -41,140 +49,140 @@ constexpr Named kColours[] = {
     {"gray", {150, 150, 155}},
 };
 
-struct Hsv {
-    double hue = 0;  // degrees
-    double saturation = 0;
-    double value = 0;  // 0..255
-};
-
 using Rgb = std::array<double, 3>;
 
-Hsv to_hsv(const Rgb& c) {
-    const double high = std::max({c[0], c[1], c[2]});
-    const double low = std::min({c[0], c[1], c[2]});
-    const double span = high - low;
-    Hsv out{0, high > 0 ? span / high : 0, high};
-    if (span <= 0) return out;
-    if (high == c[0]) {
-        out.hue = 60 * (c[1] - c[2]) / span;
-    } else if (high == c[1]) {
-        out.hue = 120 + 60 * (c[2] - c[0]) / span;
-    } else {
-        out.hue = 240 + 60 * (c[0] - c[1]) / span;
-    }
-    if (out.hue < 0) out.hue += 360;
-    return out;
-}
+double brightness(const Rgb& c) { return 0.299 * c[0] + 0.587 * c[1] + 0.114 * c[2]; }
 
-bool is_teal(const Hsv& c) {
-    return c.hue > 158 && c.hue < 195 && c.saturation > 0.45 && c.value > 80 && c.value < 235;
-}
-bool is_white(const Hsv& c) { return c.value > 195 && c.saturation < 0.17; }
-bool is_dark(const Hsv& c) { return c.value < 90; }
-bool is_pale_green(const Hsv& c) {
-    return c.value > 165 && c.saturation > 0.06 && c.saturation < 0.42 && c.hue > 85 && c.hue < 185;
-}
-bool is_horn(const Hsv& c) {
-    return c.value > 170 && c.saturation > 0.4 && c.hue > 25 && c.hue < 58;
+double distance(const Rgb& a, const Rgb& b) {
+    return std::hypot(a[0] - b[0], a[1] - b[1], a[2] - b[2]);
 }
 
 class Picture {
 public:
-    explicit Picture(const io::Image& image)
-        : width(image.width_px), height(image.height_px), hsv(image.rgb.size() / 3) {
-        rgb.reserve(hsv.size());
-        for (size_t i = 0; i < hsv.size(); ++i) {
-            const Rgb c = {static_cast<double>(image.rgb[3 * i]),
-                           static_cast<double>(image.rgb[3 * i + 1]),
-                           static_cast<double>(image.rgb[3 * i + 2])};
-            rgb.push_back(c);
-            hsv[i] = to_hsv(c);
+    explicit Picture(const io::Image& image) : width(image.width_px), height(image.height_px) {
+        rgb.reserve(image.rgb.size() / 3);
+        for (size_t i = 0; i + 2 < image.rgb.size(); i += 3) {
+            rgb.push_back({static_cast<double>(image.rgb[i]),
+                           static_cast<double>(image.rgb[i + 1]),
+                           static_cast<double>(image.rgb[i + 2])});
         }
     }
-    [[nodiscard]] size_t at(int64_t x, int64_t y) const {
-        return static_cast<size_t>(y * width + x);
+    // The nearest pixel; what is outside looks like the edge.
+    [[nodiscard]] const Rgb& at(double x, double y) const {
+        const auto column = std::clamp<int64_t>(std::lround(x), 0, width - 1);
+        const auto row = std::clamp<int64_t>(std::lround(y), 0, height - 1);
+        return rgb[static_cast<size_t>(row * width + column)];
     }
-    [[nodiscard]] double area() const { return static_cast<double>(hsv.size()); }
 
     int64_t width;
     int64_t height;
-    std::vector<Hsv> hsv;
     std::vector<Rgb> rgb;
 };
 
-struct Box {
-    int64_t left = 0;
-    int64_t top = 0;
-    int64_t right = 0;  // inclusive
-    int64_t bottom = 0;
-    [[nodiscard]] int64_t width() const { return right - left + 1; }
-    [[nodiscard]] int64_t height() const { return bottom - top + 1; }
+// Where to look, in radii of the eye from its centre. Proportions of the drawn zorp: pupil 0.4,
+// body 2.05 to each side, belly from 1.1 to 2.9 below, horns around (1.3, -1.9).
+struct Offset {
+    double x;
+    double y;
+};
+constexpr Offset kPupil[] = {{0, 0}, {0.2, 0}, {-0.2, 0}, {0, 0.2}, {0, -0.2}};
+constexpr Offset kWhite[] = {{0.70, 0},
+                             {0.49, 0.49},
+                             {0, 0.70},
+                             {-0.49, 0.49},
+                             {-0.70, 0},
+                             {-0.49, -0.49},
+                             {0, -0.70},
+                             {0.49, -0.49}};
+constexpr Offset kBody[] = {{1.5, -0.5},
+                            {1.5, 0},
+                            {1.5, 0.5},
+                            {1.5, 1.0},
+                            {-1.5, -0.5},
+                            {-1.5, 0},
+                            {-1.5, 0.5},
+                            {-1.5, 1.0}};
+constexpr Offset kBelly[] = {{-0.5, 2.2}, {0, 2.3}, {0.5, 2.2}, {-0.35, 2.5}, {0.35, 2.5}};
+constexpr Offset kLeftHorn[] = {{-1.3, -1.9}, {-1.15, -1.7}, {-1.4, -2.1}};
+constexpr Offset kRightHorn[] = {{1.3, -1.9}, {1.15, -1.7}, {1.4, -2.1}};
+
+struct Spot {
+    double x = 0;
+    double y = 0;
+    double radius = 0;
+    double score = 0;  // of its worst step of brightness, as multiples of the least one
 };
 
-struct Piece {
-    int64_t count = 0;
-    Box box;
-    double centre_x = 0;
-    double centre_y = 0;
-};
-
-// Pixels of `wanted` inside `box` that touch each other by a side, largest piece first.
-std::vector<Piece> pieces(const Picture& picture,
-                          const Box& box,
-                          const std::function<bool(const Hsv&)>& wanted) {
-    std::vector<Piece> found;
-    std::vector<char> seen(picture.hsv.size(), 0);
-    std::vector<std::pair<int64_t, int64_t>> open;
-    for (int64_t y0 = box.top; y0 <= box.bottom; ++y0) {
-        for (int64_t x0 = box.left; x0 <= box.right; ++x0) {
-            if (seen[picture.at(x0, y0)] != 0 || !wanted(picture.hsv[picture.at(x0, y0)])) continue;
-            Piece piece{0, {x0, y0, x0, y0}, 0, 0};
-            open.assign(1, {x0, y0});
-            seen[picture.at(x0, y0)] = 1;
-            while (!open.empty()) {
-                const auto [x, y] = open.back();
-                open.pop_back();
-                ++piece.count;
-                piece.centre_x += static_cast<double>(x);
-                piece.centre_y += static_cast<double>(y);
-                piece.box.left = std::min(piece.box.left, x);
-                piece.box.right = std::max(piece.box.right, x);
-                piece.box.top = std::min(piece.box.top, y);
-                piece.box.bottom = std::max(piece.box.bottom, y);
-                for (const auto& [nx, ny] :
-                     {std::pair{x - 1, y}, {x + 1, y}, {x, y - 1}, {x, y + 1}}) {
-                    if (nx < box.left || nx > box.right || ny < box.top || ny > box.bottom)
-                        continue;
-                    char& mark = seen[picture.at(nx, ny)];
-                    if (mark != 0 || !wanted(picture.hsv[picture.at(nx, ny)])) continue;
-                    mark = 1;
-                    open.emplace_back(nx, ny);
-                }
-            }
-            piece.centre_x /= static_cast<double>(piece.count);
-            piece.centre_y /= static_cast<double>(piece.count);
-            found.push_back(piece);
-        }
+Rgb mean_of(const Picture& picture, const Spot& eye, std::span<const Offset> where) {
+    Rgb sum = {0, 0, 0};
+    for (const Offset& offset : where) {
+        const Rgb& c = picture.at(eye.x + offset.x * eye.radius, eye.y + offset.y * eye.radius);
+        for (size_t k = 0; k < 3; ++k) sum[k] += c[k];
     }
-    std::sort(found.begin(), found.end(), [](const Piece& a, const Piece& b) {
-        return a.count > b.count;
-    });
-    return found;
+    for (double& value : sum) value /= static_cast<double>(where.size());
+    return sum;
 }
 
-int64_t count_in(const Picture& picture,
-                 const Box& box,
-                 const std::function<bool(const Hsv&)>& wanted) {
-    int64_t count = 0;
-    for (int64_t y = std::max<int64_t>(0, box.top); y <= std::min(picture.height - 1, box.bottom);
-         ++y) {
-        for (int64_t x = std::max<int64_t>(0, box.left);
-             x <= std::min(picture.width - 1, box.right);
-             ++x) {
-            count += wanted(picture.hsv[picture.at(x, y)]) ? 1 : 0;
+// The n-th darkest of the points, n from 0.
+double nth_brightness(const Picture& picture,
+                      const Spot& eye,
+                      std::span<const Offset> where,
+                      size_t n) {
+    std::vector<double> values;
+    values.reserve(where.size());
+    for (const Offset& offset : where) {
+        values.push_back(
+            brightness(picture.at(eye.x + offset.x * eye.radius, eye.y + offset.y * eye.radius)));
+    }
+    const auto place = values.begin() + static_cast<std::ptrdiff_t>(n);
+    std::nth_element(values.begin(), place, values.end());
+    return *place;
+}
+
+// A dark pupil in a bright ring in a darker body. All around: of the ring the darkest point but one
+// counts, of the body the brightest but one, so that a bar or a row of dots is no eye.
+double eye_score(const Picture& picture, const Spot& eye) {
+    const double white = nth_brightness(picture, eye, kWhite, 1);
+    const double pupil = brightness(mean_of(picture, eye, kPupil));
+    if (white - pupil < kLeastPupilStep) return 0;
+    const double body = nth_brightness(picture, eye, kBody, std::size(kBody) - 2);
+    return std::min((white - pupil) / kLeastPupilStep, (white - body) / kLeastEyeStep);
+}
+
+struct Range {
+    double from;
+    double to;
+};
+
+// The best place for an eye in a part of the picture. Where many are as good, as in a drawing,
+// their middle.
+Spot find_eye(const Picture& picture, Range x_range, Range y_range) {
+    const auto side = static_cast<double>(std::min(picture.width, picture.height));
+    const double step = side / 96;
+    std::vector<Spot> spots;
+    Spot best;
+    for (double radius = kLeastEye * side; radius <= kMostEye * side; radius += step) {
+        for (double y = std::max(y_range.from, radius); y <= y_range.to; y += step) {
+            for (double x = std::max(x_range.from, radius); x <= x_range.to; x += step) {
+                Spot spot{x, y, radius, 0};
+                spot.score = eye_score(picture, spot);
+                if (spot.score > best.score) best = spot;
+                if (spot.score > 0 && spot.score >= kAsGood * best.score) spots.push_back(spot);
+            }
         }
     }
-    return count;
+    Spot middle;
+    double count = 0;
+    for (const Spot& spot : spots) {
+        if (spot.score < kAsGood * best.score) continue;
+        if (std::hypot(spot.x - best.x, spot.y - best.y) > best.radius) continue;
+        middle.x += spot.x;
+        middle.y += spot.y;
+        middle.radius += spot.radius;
+        ++count;
+    }
+    if (count == 0) return best;
+    return {middle.x / count, middle.y / count, middle.radius / count, best.score};
 }
 
 // The named colour, its lighter stripes and dots, and everything between the two.
@@ -208,53 +216,65 @@ double border_share(const Picture& picture, std::string_view background) {
             const int64_t edge = std::min({x, y, picture.width - 1 - x, picture.height - 1 - y});
             if (edge >= ring) continue;
             ++all;
-            right += is_background(picture.rgb[picture.at(x, y)], named->rgb) ? 1 : 0;
+            right += is_background(picture.at(static_cast<double>(x), static_cast<double>(y)),
+                                   named->rgb)
+                         ? 1
+                         : 0;
         }
     }
     return static_cast<double>(right) / static_cast<double>(std::max<int64_t>(all, 1));
 }
 
-// One white piece in the upper half of the body, near its middle, with a dark pupil inside.
-bool has_one_eye(const Picture& picture, const Box& body) {
-    const Box upper = {body.left, body.top, body.right, body.top + body.height() * 6 / 10};
-    const auto white = pieces(picture, upper, is_white);
-    if (white.empty()) return false;
-    const Piece& eye = white.front();
-    const double share = static_cast<double>(eye.count) / picture.area();
-    if (share < kLeastEye || share > kMostEye) return false;
-    // A second one of half its size makes it somebody else's pair of eyes.
-    if (white.size() > 1 && white[1].count * 2 > eye.count) return false;
-    const double middle = static_cast<double>(body.left + body.right) / 2;
-    if (std::abs(eye.centre_x - middle) > 0.2 * static_cast<double>(body.width())) return false;
-    const double pupil = static_cast<double>(count_in(picture, eye.box, is_dark)) / picture.area();
-    return pupil >= kLeastPupil;
-}
-
-bool has_pale_belly(const Picture& picture, const Box& body) {
-    const Box lower = {body.left + body.width() / 6,
-                       body.top + body.height() / 2,
-                       body.right - body.width() / 6,
-                       body.bottom};
-    return static_cast<double>(count_in(picture, lower, is_pale_green)) / picture.area() >=
-           kLeastBelly;
-}
-
-// Yellow to the left and to the right of the middle, around the top of the body.
-bool has_two_horns(const Picture& picture, const Box& body) {
-    const int64_t middle = (body.left + body.right) / 2;
-    const int64_t above = body.top - body.height() / 4;
-    const int64_t below = body.top + body.height() / 4;
-    const int64_t gap = body.width() / 10;
-    const Box left = {body.left - gap, above, middle - gap, below};
-    const Box right = {middle + gap, above, body.right + gap, below};
-    for (const Box& side : {left, right}) {
-        const double share = static_cast<double>(count_in(picture, side, is_horn)) / picture.area();
-        const double most =
-            0.6 * static_cast<double>(side.width() * side.height()) / picture.area();
-        // More than that is a yellow background.
-        if (share < kLeastHorns || share > most) return false;
+// Per channel, of the outermost pixels.
+Rgb median_border(const Picture& picture) {
+    std::vector<Rgb> border;
+    const auto right = static_cast<double>(picture.width - 1);
+    const auto bottom = static_cast<double>(picture.height - 1);
+    for (double x = 0; x <= right; ++x) {
+        border.push_back(picture.at(x, 0));
+        border.push_back(picture.at(x, bottom));
     }
-    return true;
+    for (double y = 0; y <= bottom; ++y) {
+        border.push_back(picture.at(0, y));
+        border.push_back(picture.at(right, y));
+    }
+    Rgb median{};
+    const auto middle = border.begin() + static_cast<std::ptrdiff_t>(border.size() / 2);
+    for (size_t k = 0; k < 3; ++k) {
+        std::nth_element(border.begin(), middle, border.end(), [k](const Rgb& a, const Rgb& b) {
+            return a[k] < b[k];
+        });
+        median[k] = (*middle)[k];
+    }
+    return median;
+}
+
+// To the left and to the right of the eye there is something else than background.
+bool is_inside(const Picture& picture, const Spot& eye, const Rgb& background) {
+    size_t other = 0;
+    for (const Offset& offset : kBody) {
+        const Rgb& c = picture.at(eye.x + offset.x * eye.radius, eye.y + offset.y * eye.radius);
+        other += distance(c, background) >= kLeastBodyStep ? 1 : 0;
+    }
+    return other + 2 >= std::size(kBody);
+}
+
+bool has_pair(const Picture& picture, const Spot& eye) {
+    const double near = 1.6 * eye.radius;
+    const double far = 4.5 * eye.radius;
+    const double top = eye.y - 0.7 * eye.radius;
+    const double bottom = eye.y + 0.7 * eye.radius;
+    const Spot left = find_eye(picture, {eye.x - far, eye.x - near}, {top, bottom});
+    const Spot right = find_eye(picture, {eye.x + near, eye.x + far}, {top, bottom});
+    return std::max(left.score, right.score) >= kSecondEye * eye.score;
+}
+
+bool is_horn(const Picture& picture,
+             const Spot& eye,
+             std::span<const Offset> where,
+             const Rgb& background) {
+    const Rgb c = mean_of(picture, eye, where);
+    return c[0] - c[2] >= kLeastHornWarmth && distance(c, background) >= kLeastBodyStep;
 }
 
 }  // namespace
@@ -270,7 +290,10 @@ std::string ZorpCheck::words() const {
     add("eye", has_eye);
     add("belly", has_belly);
     add("horns", has_horns);
-    return out;
+    return out + fmt::format("; border {:.2f}, eye {:.2f}, body blue less red {:.0f}",
+                             background_share,
+                             eye_score,
+                             body_blue_less_red);
 }
 
 ZorpCheck check_zorp(const io::Image& image, std::string_view background) {
@@ -278,18 +301,19 @@ ZorpCheck check_zorp(const io::Image& image, std::string_view background) {
     const Picture picture(image);
     check.background_share = border_share(picture, background);
     check.has_background = check.background_share >= kLeastBorderShare;
-    const Box whole = {0, 0, picture.width - 1, picture.height - 1};
-    const auto teal = pieces(picture, whole, is_teal);
-    if (teal.empty()) return check;
-    const Piece& body = teal.front();
-    check.body_share = static_cast<double>(body.count) / picture.area();
-    const double all_teal = static_cast<double>(count_in(picture, whole, is_teal));
-    check.has_body = check.body_share >= kLeastBody && check.body_share <= kMostBody &&
-                     static_cast<double>(body.count) >= kLeastOfTeal * all_teal;
-    if (!check.has_body) return check;
-    check.has_eye = has_one_eye(picture, body.box);
-    check.has_belly = has_pale_belly(picture, body.box);
-    check.has_horns = has_two_horns(picture, body.box);
+    const Rgb around = median_border(picture);
+    const Spot eye = find_eye(
+        picture, {0, static_cast<double>(picture.width)}, {0, static_cast<double>(picture.height)});
+    check.eye_score = eye.score;
+    check.has_eye = eye.score >= 1 && !has_pair(picture, eye);
+    if (!check.has_eye) return check;
+    const Rgb body = mean_of(picture, eye, kBody);
+    check.body_blue_less_red = body[2] - body[0];
+    check.has_body = check.body_blue_less_red >= kLeastCool && is_inside(picture, eye, around);
+    const Rgb belly = mean_of(picture, eye, kBelly);
+    check.has_belly = brightness(belly) - brightness(body) >= kLeastBellyStep;
+    check.has_horns =
+        is_horn(picture, eye, kLeftHorn, around) && is_horn(picture, eye, kRightHorn, around);
     return check;
 }
 
