@@ -1,5 +1,4 @@
 #include <cstdlib>
-
 #include <unistd.h>
 
 #include "base/process.h"

@@ -13,8 +13,8 @@
 namespace lora::app {
 namespace {
 
-// The verdict's bounds. Seeds 1337, 1 and 2 give 16, 14 and 12 zorps of 16 and a probe share of 0.15;
-// no LoRA 0, training on stickers 0, on zorps of a wrong colour 1 (tests/e2e/demo_test.py).
+// The verdict's bounds. Seeds 1337, 1 and 2 give 16, 14 and 12 zorps of 16 and a probe share of
+// 0.15; no LoRA 0, training on stickers 0, on zorps of a wrong colour 1 (tests/e2e/demo_test.py).
 constexpr double kMostProbeShare = 0.75;  // probe loss with the LoRA / without
 constexpr double kLeastPictures = 0.6;    // share of zorps at weight 1
 constexpr double kMostBase = 0.1;         // share of zorps without the LoRA

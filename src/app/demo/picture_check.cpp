@@ -22,8 +22,8 @@ constexpr double kLeastPupilStep = 55;  // from the pupil to the white around it
 constexpr double kLeastEyeStep = 30;    // from the body to the white
 constexpr double kLeastBellyStep = 16;  // from the body to the belly
 constexpr double kLeastBodyStep = 30;   // distance of colours, from the background to the body
-// Blue less red of the body. Teal has 135; what the mini model makes of it -12 to 114; of the tests'
-// rose one -42 and less.
+// Blue less red of the body. Teal has 135; what the mini model makes of it -12 to 114; of the
+// tests' rose one -42 and less.
 constexpr double kLeastCool = -20;
 constexpr double kLeastHornWarmth = 45;  // red less blue
 constexpr double kAsGood = 0.95;         // of the best score
