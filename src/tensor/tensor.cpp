@@ -56,6 +56,36 @@ void store(DType dtype, double value, std::byte* dst) {
     }
 }
 
+template <typename Src, typename Dst, typename Convert>
+void convert_each(const std::byte* src, std::byte* dst, size_t count, const Convert& convert) {
+    for (size_t i = 0; i < count; ++i) {
+        Src value;
+        std::memcpy(&value, src + i * sizeof(Src), sizeof(Src));
+        const Dst converted = convert(value);
+        std::memcpy(dst + i * sizeof(Dst), &converted, sizeof(Dst));
+    }
+}
+
+// The conversions that whole models go through, in loops that compilers turn into vector
+// instructions. False: another pair of types.
+bool convert_weights(
+    DType src_dtype, const std::byte* src, DType dst_dtype, std::byte* dst, size_t count) {
+    const auto is = [&](DType from, DType to) { return src_dtype == from && dst_dtype == to; };
+    if (is(DType::kF16, DType::kF32)) {
+        convert_each<uint16_t, float>(src, dst, count, f16_to_float);
+    } else if (is(DType::kF16, DType::kBF16)) {
+        convert_each<uint16_t, uint16_t>(
+            src, dst, count, [](uint16_t bits) { return float_to_bf16(f16_to_float(bits)); });
+    } else if (is(DType::kBF16, DType::kF32)) {
+        convert_each<uint16_t, float>(src, dst, count, bf16_to_float);
+    } else if (is(DType::kF32, DType::kBF16)) {
+        convert_each<float, uint16_t>(src, dst, count, float_to_bf16);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 }  // namespace
 
 Tensor::Tensor(DType dtype, Shape shape) : dtype_(dtype), shape_(std::move(shape)) {
@@ -132,20 +162,7 @@ void convert_elements(DType src_dtype,
         if (!src.empty()) std::memcpy(dst.data(), src.data(), src.size());
         return;
     }
-    if (src_dtype == DType::kF16 && (dst_dtype == DType::kF32 || dst_dtype == DType::kBF16)) {
-        for (size_t i = 0; i < count; ++i) {
-            uint16_t bits = 0;
-            std::memcpy(&bits, src.data() + 2 * i, 2);
-            const float value = f16_to_float(bits);
-            if (dst_dtype == DType::kF32) {
-                std::memcpy(dst.data() + 4 * i, &value, 4);
-            } else {
-                const uint16_t rounded = float_to_bf16(value);
-                std::memcpy(dst.data() + 2 * i, &rounded, 2);
-            }
-        }
-        return;
-    }
+    if (convert_weights(src_dtype, src.data(), dst_dtype, dst.data(), count)) return;
     for (size_t i = 0; i < count; ++i) {
         store(dst_dtype, load(src_dtype, src.data() + i * src_size), dst.data() + i * dst_size);
     }

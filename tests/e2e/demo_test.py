@@ -14,7 +14,7 @@ SLOW = bool(os.environ.get("LORA_SLOW"))
 class Demo(E2E):
     def demo(self, code, *args):
         out = self.path("示範 out")
-        result = self.check(run("demo", "--out", out, *args), code)
+        result = self.check(run("demo", "--out", out, *args, timeout=900), code)
         word = "yes" if code == 0 else "no"
         self.assertTrue(result.out.splitlines()[-1].startswith(f"learned: {word} ("), result)
         with open(os.path.join(out, "report.json"), encoding="utf-8") as file:

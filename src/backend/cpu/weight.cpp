@@ -2,10 +2,12 @@
 
 #include <cstring>
 #include <new>
+#include <span>
 
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/process.h"
 
 namespace lora::cpu {
 
@@ -18,6 +20,7 @@ Memory::Memory(size_t size_bytes)
                     fmt::format("the system has no {} MiB of memory left", size_bytes >> 20))
             .with_hint("close other programs, or lower the resolution or the batch size");
     }
+    if (alignment_ > 64) prefer_large_pages(data_, size_bytes_);
 }
 
 Memory::~Memory() { ::operator delete (data_, std::align_val_t{alignment_}); }
@@ -36,8 +39,12 @@ std::shared_ptr<Memory> CpuWeight::form(const std::string& name, const Maker& ma
     if (source_.dtype == dtype_) {
         slot = make(source_);
     } else {
-        const Tensor converted = to_dtype(source_, dtype_);
-        slot = make(converted.view());
+        // Not a Tensor: that would be cleared first, in small pages.
+        const auto count = static_cast<size_t>(source_.shape.num_elements());
+        const Memory converted(count * dtype_bytes(dtype_));
+        const std::span<std::byte> bytes(converted.data(), converted.size_bytes());
+        convert_elements(source_.dtype, source_.bytes, dtype_, bytes);
+        slot = make({dtype_, source_.shape, bytes});
     }
     return slot;
 }

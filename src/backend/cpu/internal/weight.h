@@ -13,7 +13,7 @@
 
 namespace lora::cpu {
 
-// 64-byte aligned memory, large pieces at 2 MiB so that the system may use large pages.
+// 64-byte aligned memory, large pieces at 2 MiB and in large pages where the system has them.
 // Not cleared; pages are touched when they are first written.
 class Memory {
 public:

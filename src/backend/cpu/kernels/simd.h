@@ -15,10 +15,12 @@
 
 #include "backend/cpu/kernels/kernel_table.h"
 
-// Inlined whatever the compiler's mood: a call in an inner loop costs more than the loop.
 // g++ 12 finds "uninitialized" values in its own AVX-512 header.
+#ifndef __clang__
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
+// Inlined whatever the compiler's mood: a call in an inner loop costs more than the loop.
 #define LORA_INLINE inline __attribute__((always_inline))
 
 namespace lora::cpu::LORA_CPU_ISA {
