@@ -1,8 +1,9 @@
 // Attention of one head for a block of queries, with a running maximum over blocks of keys.
-//   S^T = K (alpha log2(e) Q)^T,  P = 2^(S - max),  O^T += V^T P,  o = O / sum(P)
+//   S^T = alpha log2(e) K Q^T,  P = 2^(S - max),  O^T += V^T P,  o = O / sum(P)
 // Everything is transposed: a vector's lanes are queries, so maxima and sums need no shuffling and
-// a head size of 40 wastes no lane. fp32 inside whatever the element type. Memory: a block of
-// scores [keys of the block][kTileCols], whatever the number of tokens.
+// a head size of 40 wastes no lane. Sums are fp32; where the machine multiplies bf16, values of
+// that type stay so, and P is rounded to it for the last product. Memory: a block of scores [keys
+// of the block][kTileCols], whatever the number of tokens.
 #include "backend/cpu/kernels/attention_common.h"
 #include "backend/cpu/kernels/registry.h"
 
@@ -21,7 +22,7 @@ struct Scratch {
     float* outputs;  // [panel][d][kTileCols]
     float* keys;     // row form
     float* values;   // [keys][d], bf16 only
-    float* scores;   // [keys][kTileCols]
+    float* scores;   // [keys][kTileCols], then the weights in operands
     float* maxima;   // [panel][kTileCols]
     float* totals;   // [panel][kTileCols]
     int64_t bytes;
@@ -45,17 +46,16 @@ Scratch cut(const AttentionArgs& g, void* buffer) {
 
 int64_t scratch_bytes(const AttentionArgs& g) { return cut(g, nullptr).bytes; }
 
-void scores_of(const AttentionArgs& g,
-               const float* keys,
-               int64_t num_keys,
-               const float* queries,
-               float* scores) {
+template <typename O>
+void scores_of(
+    const AttentionArgs& g, const O* keys, int64_t num_keys, const O* queries, float* scores) {
+    const int64_t depth = g.head_size / kDepthOf<O>;
     for (int64_t tile = 0; tile < num_tiles(num_keys); ++tile) {
-        const float* a = keys + tile * row_tile_size(g.head_size);
+        const O* a = keys + tile * row_tile_size(depth);
         with_rows(least(kTileRows, num_keys - tile * kTileRows), [&]<int kRows>() {
             Sums<kRows> sums;
             clear(sums);
-            tile_rows(sums, a, queries, g.head_size);
+            tile_rows(sums, a, queries, depth);
             store_sums(sums, scores + tile * kTileRows * kTileCols);
         });
     }
@@ -70,21 +70,40 @@ void mask_scores(float* scores, int64_t num_keys, int64_t offset) {
     }
 }
 
-// Scores to weights; brings maxima, totals and the outputs so far up to date.
-LORA_INLINE void weigh(
-    float* scores, int64_t num_keys, float* maxima, float* totals, float* outputs, int64_t d) {
+LORA_INLINE void store_weights(float* dst, Vec first, Vec) { store(dst, first); }
+LORA_INLINE void store_weights(Pair* dst, Vec first, Vec second) {
+    store(dst, pairs_of(first, second));
+}
+
+// Scores to weights in their place; brings maxima, totals and the outputs so far up to date.
+template <typename O>
+LORA_INLINE void weigh(float* scores,
+                       int64_t num_keys,
+                       float scale,
+                       float* maxima,
+                       float* totals,
+                       float* outputs,
+                       int64_t d) {
+    constexpr int64_t kDepth = kDepthOf<O>;
 #pragma GCC unroll 2
     for (int half = 0; half < 2; ++half) {
         float* column = scores + half * kLanes;
         const Vec before = load(maxima + half * kLanes);
         Vec now = before;
-        for (int64_t key = 0; key < num_keys; ++key) now = max(now, load(column + key * kTileCols));
+        for (int64_t key = 0; key < num_keys; ++key) {
+            now = max(now, load(column + key * kTileCols) * scale);
+        }
         const Vec factor = exp2(before - now);
         Vec total = load(totals + half * kLanes) * factor;
-        for (int64_t key = 0; key < num_keys; ++key) {
-            const Vec p = exp2(load(column + key * kTileCols) - now);
+        for (int64_t key = 0; key < num_keys; key += kDepth) {
+            const Vec p = exp2(load(column + key * kTileCols) * scale - now);
             total += p;
-            store(column + key * kTileCols, p);
+            Vec second = splat(0.0F);
+            if (kDepth == 2 && key + 1 < num_keys) {
+                second = exp2(load(column + (key + 1) * kTileCols) * scale - now);
+                total += second;
+            }
+            store_weights(as<O>(column) + key / kDepth * kTileCols, p, second);
         }
         store(maxima + half * kLanes, now);
         store(totals + half * kLanes, total);
@@ -116,16 +135,17 @@ void finish(const AttentionArgs& g, const Scratch& s, int64_t num_queries) {
     }
 }
 
-template <typename T>
+template <typename T, typename O>
 void run(const AttentionArgs& g) {
     const Scratch s = cut(g, g.scratch);
     const int64_t d = g.head_size;
     const int64_t num_queries = g.end - g.begin;
     const int64_t panels = num_panels(num_queries);
-    pack_transposed(
-        Rows<T>{static_cast<const T*>(g.q) + g.begin * g.stride, g.stride, num_queries, d},
-        g.alpha * kLog2E,
-        s.queries);
+    const int64_t depth = d / kDepthOf<O>;
+    O* queries = as<O>(s.queries);
+    O* keys = as<O>(s.keys);
+    const Rows<T> q{static_cast<const T*>(g.q) + g.begin * g.stride, g.stride, num_queries, d};
+    pack_transposed(row_operands(q, queries), queries);
     memset(s.outputs, 0, static_cast<size_t>(panels * d * kTileCols) * sizeof(float));
     for (int64_t i = 0; i < panels * kTileCols; ++i) {
         s.maxima[i] = kMasked;
@@ -136,35 +156,33 @@ void run(const AttentionArgs& g) {
     for (int64_t key = 0; key < last_key; key += block) {
         const int64_t num_keys = least(block, last_key - key);
         const int64_t at = key * g.stride;
-        pack_row_form(Rows<T>{static_cast<const T*>(g.k) + at, g.stride, num_keys, d}, s.keys);
-        const FloatRows values = as_float_rows(
-            Rows<T>{static_cast<const T*>(g.v) + at, g.stride, num_keys, d}, s.values);
+        const Rows<T> k{static_cast<const T*>(g.k) + at, g.stride, num_keys, d};
+        const Rows<T> v{static_cast<const T*>(g.v) + at, g.stride, num_keys, d};
+        pack_row_form(row_operands(k, keys), keys);
+        const auto values = column_operands(v, as<O>(s.values));
         for (int64_t panel = 0; panel < panels; ++panel) {
             const int64_t first_query = g.begin + panel * kTileCols;
             if (g.causal && key > first_query + kTileCols - 1) continue;
             float* outputs = s.outputs + panel * d * kTileCols;
-            scores_of(g, s.keys, num_keys, s.queries + panel * d * kTileCols, s.scores);
+            scores_of(g, keys, num_keys, queries + panel * depth * kTileCols, s.scores);
             if (g.causal && key + num_keys - 1 > first_query) {
                 mask_scores(s.scores, num_keys, first_query - key);
             }
-            weigh(s.scores,
-                  num_keys,
-                  s.maxima + panel * kTileCols,
-                  s.totals + panel * kTileCols,
-                  outputs,
-                  d);
-            add_transposed_product(values, num_keys, d, s.scores, outputs);
+            weigh<O>(s.scores,
+                     num_keys,
+                     g.alpha * kLog2E,
+                     s.maxima + panel * kTileCols,
+                     s.totals + panel * kTileCols,
+                     outputs,
+                     d);
+            add_transposed_product(values, num_keys, d, as<const O>(s.scores), outputs);
         }
     }
     finish<T>(g, s, num_queries);
 }
 
 void attention(const AttentionArgs& g) {
-    if (g.type == Elem::kBF16) {
-        run<Bf16>(g);
-    } else {
-        run<float>(g);
-    }
+    with_types(g, [&]<typename T, typename O>() { run<T, O>(g); });
 }
 
 }  // namespace

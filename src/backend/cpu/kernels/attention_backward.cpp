@@ -1,7 +1,8 @@
 // Gradients of attention for a range of keys of one head; scores are computed again from lse.
 //   P = e^(alpha q k - lse),  dV^T += dO^T P,  dS = alpha P (dO V^T - delta),
 //   dK^T += Q^T dS,  dQ += dS K        with delta = sum(d_o * o) per query
-// A vector's lanes are keys, so dK and dV fit head sizes like 40 exactly. fp32 inside.
+// A vector's lanes are keys, so dK and dV fit head sizes like 40 exactly. Sums are fp32; where the
+// machine multiplies bf16, values of that type stay so, and P and dS are rounded to it.
 #include "backend/cpu/kernels/attention_common.h"
 #include "backend/cpu/kernels/registry.h"
 
@@ -23,8 +24,9 @@ struct Scratch {
     float* d_o;        // row form
     float* queries_f;  // [queries][d], bf16 only
     float* d_o_f;      // [queries][d], bf16 only
-    float* p;          // [queries][kTileCols]
-    float* ds;         // [panel][queries][kTileCols]
+    float* p;          // [queries][kTileCols], in operands of queries
+    float* ds;         // [panel][queries][kTileCols], in operands of queries
+    float* ds_rows;    // the same in operands of keys, where these are pairs
     int64_t bytes;
 };
 
@@ -46,6 +48,7 @@ Scratch cut(const AttentionArgs& g, void* buffer) {
     s.d_o_f = cutter.floats(copies);
     s.p = cutter.floats(kQueryBlock * kTileCols);
     s.ds = cutter.floats(kPanels * kQueryBlock * kTileCols);
+    s.ds_rows = cutter.floats(g.type == Elem::kBF16 ? kPanels * kQueryBlock * kTileCols / 2 : 0);
     s.bytes = cutter.used();
     return s;
 }
@@ -70,21 +73,36 @@ LORA_INLINE void lane_masks(int64_t limit, VecU (&masks)[2]) {
     }
 }
 
+// Rows r and r + 1 of P or dS, as operands of queries (`dst`) and, where asked, of keys.
+LORA_INLINE void store_rows(float* dst, float*, Vec first, Vec) { store(dst, first); }
+LORA_INLINE void store_rows(Pair* dst, Pair* rows, Vec first, Vec second) {
+    store(dst, pairs_of(first, second));
+    if (rows == nullptr) return;
+    store(reinterpret_cast<Bf16*>(rows), first);
+    store(reinterpret_cast<Bf16*>(rows) + kTileCols, second);
+}
+
 // One tile of queries: P and dS of a panel of keys.
-template <int kRows>
+template <typename O, int kRows>
 LORA_INLINE void weights_and_gradients(
     const AttentionArgs& g, const Scratch& s, const Block& b, int64_t panel, int64_t tile) {
-    const int64_t d = g.head_size;
-    const int64_t row_tile = row_tile_size(d);
+    constexpr int64_t kDepth = kDepthOf<O>;
+    const int64_t depth = g.head_size / kDepth;
+    const int64_t row_tile = row_tile_size(depth);
     const int64_t at = tile * kTileRows * kTileCols;
-    float* p = s.p + at;
-    float* ds = s.ds + panel * kQueryBlock * kTileCols + at;
+    const int64_t panel_at = panel * kQueryBlock * kTileCols;
+    O* p = as<O>(s.p) + at / kDepth;
+    O* ds = as<O>(s.ds) + (panel_at + at) / kDepth;
+    O* ds_rows = as<O>(s.ds_rows) + (panel_at + at) / kDepth;
     const int64_t first_query = b.first_query + tile * kTileRows;
     const bool whole =
         b.num_keys == kTileCols && (!g.causal || b.first_key + kTileCols - 1 <= first_query);
     Sums<kRows> sums;
     clear(sums);
-    tile_rows(sums, s.queries + tile * row_tile, s.keys_t + panel * d * kTileCols, d);
+    tile_rows(sums,
+              as<const O>(s.queries) + tile * row_tile,
+              as<const O>(s.keys_t) + panel * depth * kTileCols,
+              depth);
     const Vec scale = splat(g.alpha * kLog2E);
     for (int r = 0; r < kRows; ++r) {
         const Vec lse = splat(g.lse[first_query + r] * kLog2E);
@@ -97,26 +115,42 @@ LORA_INLINE void weights_and_gradients(
             p0 = from_bits(to_bits(p0) & masks[0]);
             p1 = from_bits(to_bits(p1) & masks[1]);
         }
-        store(p + r * kTileCols, p0);
-        store(p + r * kTileCols + kLanes, p1);
+        sums.v[r][0] = p0;
+        sums.v[r][1] = p1;
     }
+    float weights[kTileRows * kTileCols];
+    store_sums(sums, weights);
     clear(sums);
-    tile_rows(sums, s.d_o + tile * row_tile, s.values_t + panel * d * kTileCols, d);
+    tile_rows(sums,
+              as<const O>(s.d_o) + tile * row_tile,
+              as<const O>(s.values_t) + panel * depth * kTileCols,
+              depth);
     const Vec alpha = splat(g.alpha);
-    for (int r = 0; r < kRows; ++r) {
-        const Vec delta = splat(g.delta[first_query + r]);
+    for (int r = 0; r < kRows; r += kDepth) {
+        const bool has_second = kDepth == 2 && r + 1 < kRows;
         for (int half = 0; half < 2; ++half) {
-            const int64_t offset = r * kTileCols + half * kLanes;
-            store(ds + offset, load(p + offset) * (sums.v[r][half] - delta) * alpha);
+            Vec p_rows[2] = {splat(0.0F), splat(0.0F)};
+            Vec ds_values[2] = {splat(0.0F), splat(0.0F)};
+            for (int i = 0; i < (has_second ? 2 : 1); ++i) {
+                const Vec delta = splat(g.delta[first_query + r + i]);
+                p_rows[i] = load(weights + (r + i) * kTileCols + half * kLanes);
+                ds_values[i] = p_rows[i] * (sums.v[r + i][half] - delta) * alpha;
+            }
+            const int64_t offset = r / kDepth * kTileCols + half * kLanes;
+            store_rows(p + offset, nullptr, p_rows[0], p_rows[1]);
+            O* rows = ds_rows + r * kTileCols / kDepth + half * kLanes / kDepth;
+            store_rows(ds + offset, rows, ds_values[0], ds_values[1]);
         }
     }
 }
 
 // dq [panel of d][queries][kTileCols] += dS K over the keys of the range.
+template <typename O>
 void add_dq(const AttentionArgs& g, const Scratch& s, const Block& b, int64_t panels) {
+    constexpr int kPanelDepth = kTileCols / kDepthOf<O>;
     const int64_t padded_queries = round_up(g.num_queries, kTileRows) + kTileRows;
     for (int64_t column = 0; column < num_panels(g.head_size); ++column) {
-        const float* keys = s.keys + column * panels * kTileCols * kTileCols;
+        const O* keys = as<const O>(s.keys) + column * panels * kPanelDepth * kTileCols;
         for (int64_t tile = 0; tile < num_tiles(b.num_queries); ++tile) {
             float* dq =
                 g.dq + (column * padded_queries + b.first_query + tile * kTileRows) * kTileCols;
@@ -124,11 +158,12 @@ void add_dq(const AttentionArgs& g, const Scratch& s, const Block& b, int64_t pa
                 Sums<kRows> sums;
                 load_sums(sums, dq);
                 for (int64_t panel = 0; panel < panels; ++panel) {
-                    const float* a = s.ds + (panel * kQueryBlock + tile * kTileRows) * kTileCols;
-                    const float* k = keys + panel * kTileCols * kTileCols;
+                    const O* a = as<const O>(kDepthOf<O> == 1 ? s.ds : s.ds_rows) +
+                                 (panel * kQueryBlock + tile * kTileRows) * kPanelDepth;
+                    const O* k = keys + panel * kPanelDepth * kTileCols;
 #pragma GCC unroll 4
-                    for (int i = 0; i < kTileCols; ++i) {
-                        tile_step<kRows, kTileCols>(sums, a + i, k + i * kTileCols);
+                    for (int i = 0; i < kPanelDepth; ++i) {
+                        tile_step<kRows, kPanelDepth>(sums, a + i, k + i * kTileCols);
                     }
                 }
                 store_sums(sums, dq);
@@ -137,22 +172,22 @@ void add_dq(const AttentionArgs& g, const Scratch& s, const Block& b, int64_t pa
     }
 }
 
-template <typename T>
+template <typename T, typename O>
 void run_keys(const AttentionArgs& g, const Scratch& s, int64_t first_key, int64_t num_keys) {
     const int64_t d = g.head_size;
     const int64_t panels = num_panels(num_keys);
     const int64_t at = first_key * g.stride;
     const Rows<T> keys{static_cast<const T*>(g.k) + at, g.stride, num_keys, d};
     const Rows<T> values{static_cast<const T*>(g.v) + at, g.stride, num_keys, d};
-    pack_transposed(keys, 1.0F, s.keys_t);
-    pack_transposed(values, 1.0F, s.values_t);
+    pack_transposed(row_operands(keys, as<O>(s.keys_t)), as<O>(s.keys_t));
+    pack_transposed(row_operands(values, as<O>(s.values_t)), as<O>(s.values_t));
     const size_t d_panels = static_cast<size_t>(num_panels(d));
     const size_t key_rows = static_cast<size_t>(panels * kTileCols);
-    memset(s.keys, 0, d_panels * key_rows * kTileCols * sizeof(float));
+    memset(s.keys, 0, d_panels * key_rows / kDepthOf<O> * kTileCols * sizeof(O));
     for (int64_t column = 0; column < num_panels(d); ++column) {
         const int64_t from = column * kTileCols;
         pack_natural(Rows<T>{keys.src + from, g.stride, num_keys, least(kTileCols, d - from)},
-                     s.keys + column * panels * kTileCols * kTileCols);
+                     as<O>(s.keys) + column * panels * kTileCols / kDepthOf<O> * kTileCols);
     }
     const size_t sums_bytes = static_cast<size_t>(panels * d * kTileCols) * sizeof(float);
     memset(s.dk_t, 0, sums_bytes);
@@ -163,22 +198,23 @@ void run_keys(const AttentionArgs& g, const Scratch& s, int64_t first_key, int64
         const Rows<T> q{static_cast<const T*>(g.q) + query * g.stride, g.stride, num_queries, d};
         const Rows<T> d_o{
             static_cast<const T*>(g.d_o) + query * g.stride, g.stride, num_queries, d};
-        pack_row_form(q, s.queries);
-        pack_row_form(d_o, s.d_o);
-        const FloatRows q_f = as_float_rows(q, s.queries_f);
-        const FloatRows d_o_f = as_float_rows(d_o, s.d_o_f);
+        pack_row_form(row_operands(q, as<O>(s.queries)), as<O>(s.queries));
+        pack_row_form(row_operands(d_o, as<O>(s.d_o)), as<O>(s.d_o));
+        const auto q_f = column_operands(q, as<O>(s.queries_f));
+        const auto d_o_f = column_operands(d_o, as<O>(s.d_o_f));
         for (int64_t panel = 0; panel < panels; ++panel) {
             const int64_t key = panel * kTileCols;
             const Block b{query, num_queries, first_key + key, least(kTileCols, num_keys - key)};
             for (int64_t tile = 0; tile < num_tiles(num_queries); ++tile) {
-                with_rows(least(kTileRows, num_queries - tile * kTileRows),
-                          [&]<int kRows>() { weights_and_gradients<kRows>(g, s, b, panel, tile); });
+                with_rows(least(kTileRows, num_queries - tile * kTileRows), [&]<int kRows>() {
+                    weights_and_gradients<O, kRows>(g, s, b, panel, tile);
+                });
             }
-            add_transposed_product(d_o_f, num_queries, d, s.p, s.dv_t + key * d);
-            add_transposed_product(
-                q_f, num_queries, d, s.ds + panel * kQueryBlock * kTileCols, s.dk_t + key * d);
+            const O* ds = as<const O>(s.ds) + panel * kQueryBlock * kTileCols / kDepthOf<O>;
+            add_transposed_product(d_o_f, num_queries, d, as<const O>(s.p), s.dv_t + key * d);
+            add_transposed_product(q_f, num_queries, d, ds, s.dk_t + key * d);
         }
-        add_dq(g, s, Block{query, num_queries, first_key, num_keys}, panels);
+        add_dq<O>(g, s, Block{query, num_queries, first_key, num_keys}, panels);
     }
     float ones[kTileCols];
     for (float& one : ones) one = 1.0F;
@@ -191,20 +227,16 @@ void run_keys(const AttentionArgs& g, const Scratch& s, int64_t first_key, int64
     }
 }
 
-template <typename T>
+template <typename T, typename O>
 void run(const AttentionArgs& g) {
     const Scratch s = cut(g, g.scratch);
     for (int64_t key = g.begin; key < g.end; key += kKeyBlock) {
-        run_keys<T>(g, s, key, least(kKeyBlock, g.end - key));
+        run_keys<T, O>(g, s, key, least(kKeyBlock, g.end - key));
     }
 }
 
 void attention_backward(const AttentionArgs& g) {
-    if (g.type == Elem::kBF16) {
-        run<Bf16>(g);
-    } else {
-        run<float>(g);
-    }
+    with_types(g, [&]<typename T, typename O>() { run<T, O>(g); });
 }
 
 template <typename T>

@@ -42,6 +42,12 @@ struct Bf16 {
     uint16_t bits;
 };
 
+// Two bf16 values that are neighbours in depth, the first in the lower half: what one
+// multiplication of AVX-512 BF16 takes from each side.
+struct Pair {
+    uint32_t bits;
+};
+
 LORA_INLINE Vec splat(float x) { return x - Vec{}; }
 
 LORA_INLINE Vec max(Vec a, Vec b) {
@@ -124,6 +130,37 @@ LORA_INLINE void store_one(Bf16* p, float f) {
     memcpy(&u, &f, sizeof(u));
     p->bits =
         static_cast<uint16_t>(f != f ? (u >> 16) | 0x40U : (u + 0x7FFFU + ((u >> 16) & 1U)) >> 16);
+}
+
+LORA_INLINE VecU load(const Pair* p) {
+    VecU v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+LORA_INLINE void store(Pair* p, VecU v) { memcpy(static_cast<void*>(p), &v, sizeof(v)); }
+LORA_INLINE Pair load_one(const Pair* p) { return *p; }
+LORA_INLINE void store_one(Pair* p, Pair v) { *p = v; }
+
+LORA_INLINE VecU load_bits(const Bf16* p) {
+    VecH h;
+    memcpy(&h, p, sizeof(h));
+    return __builtin_convertvector(h, VecU);
+}
+// Lane by lane, the lower halves of two.
+LORA_INLINE VecU pairs_of(VecU first, VecU second) { return first | (second << 16); }
+// The same from fp32, rounded.
+LORA_INLINE VecU pairs_of(Vec first, Vec second) {
+#if defined(__AVX512BF16__)
+    const auto bits = [](Vec v) {
+        const auto h = _mm512_cvtneps_pbh(reinterpret_cast<__m512>(v));
+        VecH halves;
+        memcpy(&halves, &h, sizeof(halves));
+        return __builtin_convertvector(halves, VecU);
+    };
+    return pairs_of(bits(first), bits(second));
+#else
+    return pairs_of(round_to_bf16(first) >> 16, round_to_bf16(second) >> 16);
+#endif
 }
 
 LORA_INLINE float sum_lanes(Vec v) {

@@ -60,9 +60,28 @@ LORA_INLINE void tile_step(Sums<kRows>& sums, const float* a, const TB* b) {
     }
 }
 
+#if defined(__AVX512BF16__)
+// One step of two depths: products of bf16 are exact in fp32, the sums are fp32.
+template <int kRows, int kARow>
+LORA_INLINE void tile_step(Sums<kRows>& sums, const Pair* a, const Pair* b) {
+    const auto operand = [](VecU v) { return reinterpret_cast<__m512bh>(v); };
+    const auto add = [&](Vec& sum, __m512bh x, __m512bh y) {
+        sum = reinterpret_cast<Vec>(_mm512_dpbf16_ps(reinterpret_cast<__m512>(sum), x, y));
+    };
+    const __m512bh b0 = operand(load(b));
+    const __m512bh b1 = operand(load(b + kLanes));
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+        const __m512bh value = operand(VecU{} + a[r * kARow].bits);
+        add(sums.v[r][0], value, b0);
+        add(sums.v[r][1], value, b1);
+    }
+}
+#endif
+
 // A in row form.
-template <int kRows, typename TB>
-LORA_INLINE void tile_rows(Sums<kRows>& sums, const float* a, const TB* b, int64_t depth) {
+template <int kRows, typename TA, typename TB>
+LORA_INLINE void tile_rows(Sums<kRows>& sums, const TA* a, const TB* b, int64_t depth) {
     int64_t k = 0;
     for (; k + kLine <= depth; k += kLine, a += kTileRows * kLine) {
 #pragma GCC unroll 4
@@ -74,9 +93,9 @@ LORA_INLINE void tile_rows(Sums<kRows>& sums, const float* a, const TB* b, int64
 }
 
 // A in column form: the rows of one depth lie side by side, depths `a_step` apart.
-template <int kRows, typename TB>
+template <int kRows, typename TA, typename TB>
 LORA_INLINE void tile_columns(
-    Sums<kRows>& sums, const float* a, int64_t a_step, const TB* b, int64_t depth) {
+    Sums<kRows>& sums, const TA* a, int64_t a_step, const TB* b, int64_t depth) {
 #pragma GCC unroll 4
     for (int64_t k = 0; k < depth; ++k, a += a_step, b += kTileCols) {
         tile_step<kRows, 1>(sums, a, b);
