@@ -6,9 +6,9 @@
 namespace lora {
 
 // Sets an environment variable that shared libraries read while the system loads them, before
-// main() runs, for the first lines of main(): where it is unset, sets it and starts the program again in the same process, with
-// the arguments `argv`. Returns where it is set already, where that fails, and on Windows, where
-// none of our libraries needs it.
+// main() runs: where it is unset, sets it and starts the program again in the same process, with
+// the arguments `argv`. For the first lines of main(), before any thread. Returns where it is set
+// already, where that fails, and on Windows, where none of our libraries needs it.
 void restart_with(const char* variable, const char* value, char** argv);
 
 // Asks for large pages (2 MiB) in memory of that alignment that nothing was written to yet; only
