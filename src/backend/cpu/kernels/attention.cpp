@@ -70,9 +70,13 @@ void mask_scores(float* scores, int64_t num_keys, int64_t offset) {
     }
 }
 
-LORA_INLINE void store_weights(float* dst, Vec first, Vec) { store(dst, first); }
-LORA_INLINE void store_weights(Pair* dst, Vec first, Vec second) {
-    store(dst, pairs_of(first, second));
+template <typename O>
+LORA_INLINE void store_weights(O* dst, Vec first, [[maybe_unused]] Vec second) {
+    if constexpr (kDepthOf<O> == 2) {
+        store(dst, pairs_of(first, second));
+    } else {
+        store(dst, first);
+    }
 }
 
 // Scores to weights in their place; brings maxima, totals and the outputs so far up to date.

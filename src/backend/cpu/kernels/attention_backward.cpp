@@ -74,12 +74,19 @@ LORA_INLINE void lane_masks(int64_t limit, VecU (&masks)[2]) {
 }
 
 // Rows r and r + 1 of P or dS, as operands of queries (`dst`) and, where asked, of keys.
-LORA_INLINE void store_rows(float* dst, float*, Vec first, Vec) { store(dst, first); }
-LORA_INLINE void store_rows(Pair* dst, Pair* rows, Vec first, Vec second) {
-    store(dst, pairs_of(first, second));
-    if (rows == nullptr) return;
-    store(reinterpret_cast<Bf16*>(rows), first);
-    store(reinterpret_cast<Bf16*>(rows) + kTileCols, second);
+template <typename O>
+LORA_INLINE void store_rows(O* dst,
+                            [[maybe_unused]] O* rows,
+                            Vec first,
+                            [[maybe_unused]] Vec second) {
+    if constexpr (kDepthOf<O> == 2) {
+        store(dst, pairs_of(first, second));
+        if (rows == nullptr) return;
+        store(reinterpret_cast<Bf16*>(rows), first);
+        store(reinterpret_cast<Bf16*>(rows) + kTileCols, second);
+    } else {
+        store(dst, first);
+    }
 }
 
 // One tile of queries: P and dS of a panel of keys.
@@ -137,7 +144,7 @@ LORA_INLINE void weights_and_gradients(
                 ds_values[i] = p_rows[i] * (sums.v[r + i][half] - delta) * alpha;
             }
             const int64_t offset = r / kDepth * kTileCols + half * kLanes;
-            store_rows(p + offset, nullptr, p_rows[0], p_rows[1]);
+            store_rows<O>(p + offset, nullptr, p_rows[0], p_rows[1]);
             O* rows = ds_rows + r * kTileCols / kDepth + half * kLanes / kDepth;
             store_rows(ds + offset, rows, ds_values[0], ds_values[1]);
         }
