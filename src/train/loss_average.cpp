@@ -1,5 +1,6 @@
 #include "train/loss_average.h"
 
+#include <cstddef>
 #include <numeric>
 
 namespace lora::train {
