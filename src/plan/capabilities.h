@@ -20,6 +20,8 @@ struct Capabilities {
     // linear(x2, w2) added to linear(x, w) becomes its second product, up to this many columns of
     // x2; 0: never.
     int64_t max_second_product = 0;
+    // Weight gradients that run as one when they follow each other; below 2: none.
+    int64_t most_gathered_gradients = 0;
     // activation(group_norm(x)) becomes one operator.
     bool fuse_activation_into_group_norm = true;
     // Every buffer starts at a multiple of this.

@@ -1,6 +1,7 @@
 // From a graph to a plan: fused, ordered, with a place in one arena for every temporary value, so
 // that the peak is known exactly before anything runs.
-// Steps, one file each: fuse.h, schedule.h, liveness.h, recompute.h, arena.h.
+// Steps, one file each: fuse.h, schedule.h, gather.h, liveness.h, recompute.h,
+// arena.h.
 #pragma once
 
 #include <cstddef>

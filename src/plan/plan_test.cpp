@@ -181,6 +181,43 @@ TEST(RecomputeTest, LimitIsKeptAndCheapestIsChosenFirst) {
     }
 }
 
+TEST(GatherTest, GradientsFollowEachOtherWithoutMoreMemory) {
+    Graph graph;
+    Builder b(graph);
+    ValueId h = b.input("x", DType::kF32, {64, 32});
+    for (int i = 0; i < 12; ++i) {
+        const std::string name = std::to_string(i);
+        const ValueId down = b.linear(h, b.param("down" + name, {4, 32}));
+        const ValueId up = b.param("up" + name, {32, 4});
+        const ValueId main = b.linear(h, b.weight("w" + name, DType::kF32, {32, 32}));
+        h = b.activation(b.linear(down, up, {.addend = main}), ir::Activation::kGelu);
+    }
+    const ValueId target = b.input("target", DType::kF32, {64, 32});
+    const Builder::Loss loss = b.weighted_mse(h, target, b.input("weights", DType::kF32, {64}));
+    graph.mark_output(loss.loss, "loss");
+    autodiff::differentiate(b, loss.loss);
+
+    // How often a gradient follows something else.
+    const auto runs = [](const Graph& g) {
+        int64_t found = 0;
+        bool before = false;
+        for (const ir::Node& node : g.nodes()) {
+            const bool gradient = node.op == OpKind::kLinearBackwardWeight;
+            if (gradient && !before) ++found;
+            before = gradient;
+        }
+        return found;
+    };
+    Capabilities capabilities = all_in_place();
+    const MemoryPlan apart = make_plan(graph, capabilities);
+    capabilities.most_gathered_gradients = 8;
+    const MemoryPlan together = make_plan(graph, capabilities);
+    EXPECT_EQ(count(together.graph, OpKind::kLinearBackwardWeight), 24);
+    EXPECT_LT(2 * runs(together.graph), runs(apart.graph));
+    EXPECT_LE(together.arena_bytes, apart.arena_bytes);
+    expect_no_overlap(together, capabilities);
+}
+
 TEST(DeadNodesTest, WhatNobodyReadsIsGone) {
     Graph graph;
     Builder b(graph);

@@ -115,6 +115,7 @@ protected:
         capabilities.fuse_add_into_linear = false;
         capabilities.fuse_add_into_conv = false;
         capabilities.fuse_activation_into_group_norm = false;
+        capabilities.most_gathered_gradients = 5;
         return capabilities;
     }
 };
@@ -130,6 +131,7 @@ TEST_P(PlannerTest, LiveBuffersNeverOverlap) {
     capabilities.can_run_in_place = [](const ir::Graph&, const ir::Node& node) {
         return node.op != ir::OpKind::kScale;
     };
+    capabilities.most_gathered_gradients = 5;
     for (const bool recompute : {false, true}) {
         const plan::MemoryPlan plan =
             plan::make_plan(built.graph, capabilities, {.recompute_all = recompute});
