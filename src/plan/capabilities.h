@@ -22,6 +22,8 @@ struct Capabilities {
     int64_t max_second_product = 0;
     // Weight gradients that run as one when they follow each other; below 2: none.
     int64_t most_gathered_gradients = 0;
+    // Activations and gates are computed again for the backward pass where that saves memory.
+    bool recompute_activations = false;
     // activation(group_norm(x)) becomes one operator.
     bool fuse_activation_into_group_norm = true;
     // Every buffer starts at a multiple of this.

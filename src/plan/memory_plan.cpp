@@ -30,20 +30,38 @@ MemoryPlan place(ir::Graph graph, const Capabilities& capabilities) {
     return plan;
 }
 
-// The plan with the first `count` candidates recomputed.
+// The plan with these candidates recomputed.
 MemoryPlan plan_with(const ir::Graph& graph,
-                     const std::vector<Candidate>& candidates,
-                     size_t count,
+                     const std::vector<Candidate>& chosen,
                      const Capabilities& capabilities) {
     ir::Graph copy = graph;
-    const std::vector<Candidate> chosen(candidates.begin(),
-                                        candidates.begin() + narrow<std::ptrdiff_t>(count));
     const int64_t added = recompute(copy, chosen);
     remove_dead_nodes(copy);
     schedule(copy);
     MemoryPlan plan = place(std::move(copy), capabilities);
     plan.num_recomputed = added;
     return plan;
+}
+
+MemoryPlan plan_with(const ir::Graph& graph,
+                     const std::vector<Candidate>& candidates,
+                     size_t count,
+                     const Capabilities& capabilities) {
+    const auto end = candidates.begin() + narrow<std::ptrdiff_t>(count);
+    return plan_with(graph, {candidates.begin(), end}, capabilities);
+}
+
+// The plan without a limit: only what costs next to nothing is recomputed, if that saves memory.
+MemoryPlan plan_freely(const ir::Graph& graph, const Capabilities& capabilities) {
+    MemoryPlan plan = plan_with(graph, {}, capabilities);
+    if (!capabilities.recompute_activations) return plan;
+    std::vector<Candidate> chosen = find_candidates(graph);
+    std::erase_if(chosen, [&graph](const Candidate& candidate) {
+        const ir::OpKind op = graph.nodes()[static_cast<size_t>(candidate.node)].op;
+        return op != ir::OpKind::kGeglu && op != ir::OpKind::kActivation;
+    });
+    MemoryPlan recomputed = plan_with(graph, chosen, capabilities);
+    return recomputed.arena_bytes < plan.arena_bytes ? recomputed : plan;
 }
 
 // Fewest candidates whose plan fits. More of them nearly always need less memory, so a binary
@@ -106,9 +124,7 @@ MemoryPlan make_plan(ir::Graph graph,
         ir::verify(plan.graph);
         return plan;
     }
-    ir::Graph scheduled = graph;
-    schedule(scheduled);
-    MemoryPlan plan = place(std::move(scheduled), capabilities);
+    MemoryPlan plan = plan_freely(graph, capabilities);
     if (options.max_arena_bytes > 0 && plan.arena_bytes > options.max_arena_bytes) {
         plan = fit(graph, capabilities, options.max_arena_bytes);
     }

@@ -181,6 +181,29 @@ TEST(RecomputeTest, LimitIsKeptAndCheapestIsChosenFirst) {
     }
 }
 
+TEST(RecomputeTest, ActivationsRunAgainWhereThatSavesMemory) {
+    Graph graph;
+    Builder b(graph);
+    const ValueId x = b.input("x", DType::kF32, {64, 32});
+    ValueId h = b.linear(x, b.param("p", {32, 32}));
+    for (int i = 0; i < 8; ++i) {
+        const std::string name = std::to_string(i);
+        const ValueId y = b.geglu(b.linear(h, b.weight("up" + name, DType::kF32, {256, 32})));
+        h = b.linear(y, b.param("down" + name, {32, 128}), {.addend = h});
+    }
+    const ValueId target = b.input("target", DType::kF32, {64, 32});
+    const Builder::Loss loss = b.weighted_mse(h, target, b.input("weights", DType::kF32, {64}));
+    graph.mark_output(loss.loss, "loss");
+    autodiff::differentiate(b, loss.loss);
+    Capabilities capabilities = all_in_place();
+    const MemoryPlan kept = make_plan(graph, capabilities);
+    capabilities.recompute_activations = true;
+    const MemoryPlan again = make_plan(graph, capabilities);
+    EXPECT_EQ(again.num_recomputed, 8);
+    EXPECT_LT(again.arena_bytes, kept.arena_bytes);
+    expect_no_overlap(again, capabilities);
+}
+
 TEST(GatherTest, GradientsFollowEachOtherWithoutMoreMemory) {
     Graph graph;
     Builder b(graph);
