@@ -18,7 +18,7 @@ constexpr int kComputeMinor = 76;
 constexpr int kSharedBytesOptIn = 97;
 constexpr int kMaxDynamicSharedBytes = 8;
 constexpr unsigned kNonBlockingStream = 1;
-constexpr uint32_t kSharedBytesWithoutOptIn = 48 << 10;
+constexpr uint32_t kSharedBytesWithoutOptIn = 47 << 10;  // of 48; some is static
 constexpr int kNeededCompute = 75;
 
 int attribute(const Driver& driver, int device, int which) {

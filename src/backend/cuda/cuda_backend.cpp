@@ -4,6 +4,7 @@
 
 #include "backend/cuda/internal/executable.h"
 #include "backend/cuda/internal/products.h"
+#include "backend/cuda/kernels/product_args.h"
 #include "base/attempt.h"
 #include "base/check.h"
 
@@ -23,6 +24,7 @@ public:
         };
         capabilities_.alignment_bytes = 256;
         capabilities_.max_second_product = 256;
+        capabilities_.most_gathered_gradients = kMostGrouped;
     }
 
     [[nodiscard]] std::string_view name() const override { return "cuda"; }
@@ -71,7 +73,8 @@ public:
         return now < free_at_start_ ? free_at_start_ - now : 0;
     }
     [[nodiscard]] size_t persistent_bytes() const override {
-        size_t total = session_.parameter_copies->size_bytes();
+        size_t total =
+            session_.parameter_copies->size_bytes() + session_.gradient_workspace->size_bytes();
         for (const auto& weak : weights_) {
             if (const auto weight = weak.lock()) total += weight->held_bytes();
         }
@@ -87,6 +90,7 @@ private:
         session.card = std::make_shared<Card>();  // its memory and executables hold it too
         session.arena = std::make_shared<Arena>(session.card);
         session.parameter_copies = std::make_shared<Arena>(session.card);
+        session.gradient_workspace = std::make_shared<GradientWorkspace>(session.card);
         session.products = std::make_shared<Products>();
         if (options.autotune) {
             session.tuner =

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "backend/cuda/internal/gradient_group.h"
 #include "backend/cuda/internal/hazards.h"
 #include "backend/cuda/internal/products.h"
 #include "backend/cuda/kernels/cast_table_args.h"
@@ -244,6 +245,7 @@ private:
                             .node = node,
                             .in = {},
                             .out = {},
+                            .arrivals = arrivals(index),
                             .products = session_.products.get()};
         for (size_t i = 0; i < node.inputs.size(); ++i) {
             const ir::ValueId id = node.inputs[i];
@@ -271,19 +273,69 @@ private:
         return result;
     }
 
+    // Counters for split sums, each node's own: nodes may run side by side.
+    void make_counters() {
+        if (arrivals_) return;
+        arrivals_ = std::make_unique<DeviceMemory>(session_.card,
+                                                   plan_.graph.nodes().size() * counter_bytes());
+        arrivals_->fill_zero();
+    }
+    [[nodiscard]] size_t counter_bytes() const {
+        return static_cast<size_t>(most_split_tiles(session_.card->info())) * sizeof(unsigned);
+    }
+    [[nodiscard]] DevicePtr arrivals(int32_t node) const {
+        return arrivals_->address() + static_cast<size_t>(node) * counter_bytes();
+    }
+
+    // Gradients of linear layers that follow each other become one launch, unless they share a
+    // destination.
+    [[nodiscard]] bool join_last(NodeLaunches& next) {
+        if (nodes_.empty() || nodes_.back().launches.size() != 1 || next.launches.size() != 1) {
+            return false;
+        }
+        NodeLaunches& last = nodes_.back();
+        if (!is_gradient_group(last.launches[0]) || !is_gradient_group(next.launches[0])) {
+            return false;
+        }
+        for (const ByteRange& a : last.writes) {
+            for (const ByteRange& b : next.writes) {
+                if (a.begin < b.begin + b.size_bytes && b.begin < a.begin + a.size_bytes) {
+                    return false;
+                }
+            }
+        }
+        if (!join_gradients(last.launches[0], next.launches[0])) return false;
+        last.reads.insert(last.reads.end(), next.reads.begin(), next.reads.end());
+        last.writes.insert(last.writes.end(), next.writes.begin(), next.writes.end());
+        return true;
+    }
+
+    void finish_groups() {
+        const DeviceInfo& info = session_.card->info();
+        for (NodeLaunches& node : nodes_) {
+            if (node.launches.size() != 1 || !is_gradient_group(node.launches[0])) continue;
+            DeviceMemory& workspace = session_.gradient_workspace->reserved();
+            finish_gradients(info, workspace.address(), node.launches[0]);
+            node.writes.push_back({workspace.address(), workspace.size_bytes()});
+        }
+    }
+
     // Launches and the graph, made on the first run and again when the arena has moved.
     void prepare() {
         const int64_t generation =
             session_.arena->generation() + session_.parameter_copies->generation();
         if (handles_ && generation_ == generation) return;
         nodes_.clear();
+        make_counters();
         add_parameter_casts();
         tune();
         for (size_t i = 0; i < plan_.graph.nodes().size(); ++i) {
             const ir::Node& node = plan_.graph.nodes()[i];
             if (ir::op_info(node.op).is_view || casts_parameter(plan_.graph, node)) continue;
-            nodes_.push_back(make_launches(static_cast<int32_t>(i)));
+            NodeLaunches launches = make_launches(static_cast<int32_t>(i));
+            if (!join_last(launches)) nodes_.push_back(std::move(launches));
         }
+        finish_groups();
         build_graph();
         generation_ = generation;
     }
@@ -305,7 +357,9 @@ private:
         tuning_output_ = elsewhere.address();
         for (size_t i = 0; i < nodes.size(); ++i) {
             if (!is_product(nodes[i].op)) continue;
-            session_.tuner->decide(product_shape(plan_.graph, nodes[i]),
+            const ProductShape shape = product_shape(plan_.graph, nodes[i]);
+            if (is_grouped_gradient(session_.card->info(), shape)) continue;
+            session_.tuner->decide(shape,
                                    [&] { return make_launches(static_cast<int32_t>(i)).launches; });
         }
         tuning_output_ = 0;
@@ -406,6 +460,7 @@ private:
     backend::Bindings bindings_;
     std::unordered_map<int32_t, size_t> parameter_copies_;  // value index -> offset
     std::unique_ptr<DeviceMemory> cast_pieces_;
+    std::unique_ptr<DeviceMemory> arrivals_;
     std::vector<NodeLaunches> nodes_;
     std::unique_ptr<GraphHandles> handles_;
     std::vector<backend::NodeTime> node_times_;
@@ -422,6 +477,14 @@ void Arena::reserve(size_t size_bytes) {
     memory_.reset();
     memory_ = std::make_unique<DeviceMemory>(card_, size_bytes);
     ++generation_;
+}
+
+DeviceMemory& GradientWorkspace::reserved() {
+    if (!memory_) {
+        memory_ = std::make_unique<DeviceMemory>(card_, gradient_workspace_bytes(card_->info()));
+        memory_->fill_zero();
+    }
+    return *memory_;
 }
 
 size_t scratch_bytes(const DeviceInfo& device, const ir::Graph& graph, const ir::Node& node) {

@@ -1,8 +1,8 @@
 // Linear layers and convolutions, forward and backward: which product of kernels/product_args.h a
-// node is, which kernel computes it, and its launches.
+// node is, and its launches. Which kernel computes it: product_tiles.cpp.
 #include <algorithm>
-#include <array>
 
+#include "backend/cuda/internal/gradient_group.h"
 #include "backend/cuda/internal/products.h"
 #include "backend/cuda/kernels/product_args.h"
 #include "backend/cuda/kernels/weight_args.h"
@@ -13,155 +13,11 @@ namespace {
 
 using ir::OpKind;
 
-enum class Family : uint8_t { kTensor, kElements, kSimt, kHopper };
-
-constexpr unsigned bit(ProductKind kind) { return 1U << static_cast<unsigned>(kind); }
-constexpr unsigned kPlain = bit(ProductKind::kPlainNk) | bit(ProductKind::kPlainKn);
-constexpr unsigned kGemm = kPlain | bit(ProductKind::kForwardNk) | bit(ProductKind::kBackwardKn);
-constexpr unsigned kHopperWide = bit(ProductKind::kPlainNk) | bit(ProductKind::kForwardNk);
-constexpr unsigned kGradient =
-    bit(ProductKind::kGradientPlain) | bit(ProductKind::kGradientPatches);
-
-struct TileRow {
-    std::string_view name;
-    std::string_view file;
-    Family family;
-    unsigned kinds;
-    int rows;
-    int columns;
-    int depth;
-    int threads;
-    int shared_bytes;
-    int rate;  // multiplications a clock that a multiprocessor full of such blocks does
-};
-
-constexpr TileRow tile_row(std::string_view name,
-                           std::string_view file,
-                           unsigned kinds,
-                           const ProductTile& tile,
-                           int rate,
-                           Family family = Family::kTensor) {
-    return {name,
-            file,
-            family,
-            kinds,
-            tile.rows,
-            tile.columns,
-            tile.depth,
-            tile.threads(),
-            tile.shared_bytes(),
-            rate};
-}
-
-// kernels/gemm_hopper.cuh: HopperTile.
-constexpr TileRow hopper_row(
-    std::string_view name, unsigned kinds, int rows, int columns, int stages, int rate) {
-    const int steps = stages * (rows + columns) * 128;
-    const int staging = rows * (columns + 4) * 4;
-    return {name,
-            "gemm_hopper",
-            Family::kHopper,
-            kinds,
-            rows,
-            columns,
-            64,
-            rows * 2,
-            std::max(steps, staging) + 1024,
-            rate};
-}
-
-constexpr TileRow simt_row(std::string_view file, unsigned kinds) {
-    return {
-        "simt", file, Family::kSimt, kinds, kSimtTile, kSimtTile, kSimtDepth, kSimtThreads, 0, 50};
-}
-
-// clang-format off
-constexpr std::array kTiles = {
-    tile_row("128x128", "gemm_128x128", kGemm, kGemm128x128, 640),
-    tile_row("128x64", "gemm_128x64", kGemm, kGemm128x64, 600),
-    tile_row("64x64", "gemm_64x64", kGemm, kGemm64x64, 500),
-    tile_row("64x32", "gemm_64x32", kGemm, kGemm64x32, 350),
-    tile_row("16x64", "gemm_16x64", kPlain, kGemm16x64, 200),
-    tile_row("elements", "gemm_elements", kGemm, kGemmElements, 60, Family::kElements),
-    simt_row("gemm_simt", kGemm),
-    hopper_row("hopper_64x64", kGemm, 64, 64, 4, 900),
-    hopper_row("hopper_128x64", kGemm, 128, 64, 4, 1100),
-    hopper_row("hopper_128x128", kGemm, 128, 128, 3, 1400),
-    hopper_row("hopper_128x128_deep", kGemm, 128, 128, 6, 1400),
-    hopper_row("hopper_256x64", kGemm, 256, 64, 5, 1300),
-    hopper_row("hopper_256x128", kGemm, 256, 128, 4, 1600),
-    hopper_row("hopper_128x256", kHopperWide, 128, 256, 4, 1600),
-    tile_row("32x128", "wgrad", kGradient, kGradient32x128, 400),
-    tile_row("128x32", "wgrad", kGradient, kGradient128x32, 400),
-    tile_row("64x64", "wgrad", kGradient, kGradient64x64, 450),
-    tile_row("elements", "wgrad", kGradient, kGradientElements, 60, Family::kElements),
-    simt_row("wgrad", kGradient),
-};
-// clang-format on
-
-constexpr size_t kMostPartialBytes = size_t{32} << 20;
-constexpr size_t kMostCandidates = 24;
-constexpr int64_t kSplits[] = {1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64};
-
-const TileRow& row_of(const ProductConfig& config) {
-    return kTiles[static_cast<size_t>(config.tile)];
-}
-
 bool is_gradient(const ir::Node& n) {
     return n.op == OpKind::kLinearBackwardWeight || n.op == OpKind::kConv2dBackwardWeight;
 }
 bool is_multiple_of_8(int64_t n) { return n % 8 == 0; }
 bool is_aligned(DevicePtr p) { return p % 16 == 0; }  // true for an absent operand
-
-bool is_usable(const DeviceInfo& d, const TileRow& row, const ProductShape& s) {
-    if ((row.kinds & bit(s.kind)) == 0) return false;
-    if (static_cast<size_t>(row.shared_bytes) > d.shared_bytes_per_block) return false;
-    const bool on_tensor_cores = s.dtype != DType::kF32 && d.compute_major >= 8;
-    switch (row.family) {
-        case Family::kTensor: return on_tensor_cores && s.vector;
-        case Family::kElements: return on_tensor_cores && !s.vector;
-        case Family::kSimt: return !on_tensor_cores;
-        case Family::kHopper:
-            return on_tensor_cores && d.compute_major == 9 && s.vector && s.wide &&
-                   s.channels % 64 == 0;
-    }
-    return false;
-}
-
-int64_t num_tiles(const TileRow& row, const ProductShape& s) {
-    return ceil_div(s.m, row.rows) * ceil_div(s.n, row.columns);
-}
-int64_t steps_per_split(const TileRow& row, const ProductShape& s, int64_t splits) {
-    return ceil_div(ceil_div(s.k, row.depth), splits);
-}
-size_t partial_bytes(const ProductShape& s, const ProductConfig& config) {
-    if (config.splits == 1) return 0;
-    return static_cast<size_t>(config.splits * s.m * s.n) * sizeof(float);
-}
-
-// Clocks, roughly: blocks of one multiprocessor follow each other, a step takes as long as its
-// multiplications or its loads, whichever is longer, and a split sum has to be added up.
-double estimate(const DeviceInfo& d, const ProductShape& s, const ProductConfig& config) {
-    constexpr double kStart = 1500;
-    constexpr double kSecondLaunch = 2500;
-    constexpr double kLoadBytes = 30;  // a clock and multiprocessor, from the L2 cache
-    constexpr double kAlone = 1.3;     // one small block does not hide its own waiting
-    const TileRow& row = row_of(config);
-    const int64_t blocks = num_tiles(row, s) * config.splits;
-    const auto each = static_cast<double>(ceil_div(blocks, d.num_multiprocessors));
-    const double multiply =
-        static_cast<double>(row.rows) * row.columns * row.depth / static_cast<double>(row.rate);
-    const double load = static_cast<double>(row.rows + row.columns) * row.depth * 2 / kLoadBytes;
-    double step = std::max(multiply, load);
-    if (blocks <= d.num_multiprocessors && row.threads <= 128) step *= kAlone;
-    double clocks =
-        kStart + each * step * static_cast<double>(steps_per_split(row, s, config.splits));
-    if (config.splits > 1) {
-        clocks += kSecondLaunch + static_cast<double>(2 * partial_bytes(s, config)) /
-                                      (kLoadBytes * d.num_multiprocessors);
-    }
-    return clocks;
-}
 
 // What a node is, without addresses.
 struct Form {
@@ -351,42 +207,19 @@ ProductConfig config_for(const NodeContext& c,
     return candidates.front();
 }
 
-std::string kernel_name(const TileRow& row, const ProductShape& s) {
-    static constexpr const char* kKinds[] = {
-        "plain_nk", "plain_kn", "forward_nk", "backward_kn", "plain", "patches"};
-    const bool gradient = (bit(s.kind) & kGradient) != 0;
-    const char* kind = kKinds[static_cast<size_t>(s.kind)];
-    if (gradient && row.family != Family::kTensor) kind = "patches";
-    std::string name = gradient ? "wgrad_" : "gemm_";
-    return name.append(row.name).append("_").append(kind).append("_").append(suffix_of(s.dtype));
-}
-
-Launch product_launch(const ProductShape& s, const ProductConfig& config) {
-    const TileRow& row = row_of(config);
-    Launch launch;
-    launch.file = row.file;
-    launch.kernel = kernel_name(row, s);
-    launch.grid.x = narrow<uint32_t>(num_tiles(row, s));
-    launch.grid.z = narrow<uint32_t>(config.splits);
-    launch.block.x = static_cast<uint32_t>(row.threads);
-    launch.shared_bytes = static_cast<uint32_t>(row.shared_bytes);
-    return launch;
-}
-
-int depth_of_split(const ProductShape& s, const ProductConfig& config) {
-    const TileRow& row = row_of(config);
-    return narrow<int>(steps_per_split(row, s, config.splits) * row.depth);
-}
-
-// Sums `count` elements over the splits, `width` a thread.
-Launch reduce_launch(std::string file, std::string kernel, int64_t count, int width, int splits) {
-    Launch launch;
-    launch.file = std::move(file);
-    launch.kernel = std::move(kernel);
-    launch.grid.x = narrow<uint32_t>(ceil_div(count, int64_t{32} * width));
-    launch.block.x = 32;
-    launch.block.y = static_cast<uint32_t>(std::min(splits, kReduceGroups));
-    return launch;
+SplitSum split_sum(const NodeContext& c,
+                   ScratchLayout& layout,
+                   const ProductShape& shape,
+                   const ProductConfig& config) {
+    SplitSum split;
+    split.count = config.splits;
+    if (config.splits == 1) return split;
+    LORA_CHECK(num_product_tiles(shape, config) <= most_split_tiles(c.device),
+               "more tiles than arrival counters");
+    split.partial = reinterpret_cast<float*>(
+        layout.take<std::byte>(static_cast<int64_t>(split_bytes(shape, config))));
+    split.arrivals = reinterpret_cast<unsigned*>(c.arrivals);
+    return split;
 }
 
 // w [O, I, taps] -> dst [O, taps, I].
@@ -438,8 +271,8 @@ Launches second_launches(const NodeContext& c, const ProductArgs& first, const F
 
 // The kernel takes the second product along, or it follows in a launch of its own.
 bool takes_second(const NodeContext& c, const ProductShape& shape, const ProductConfig& config) {
-    return row_of(config).family == Family::kHopper && is_multiple_of_8(shape.k2) &&
-           is_aligned(c.in[4]) && is_aligned(c.in[5]);
+    return takes_second_product(config) && is_multiple_of_8(shape.k2) && is_aligned(c.in[4]) &&
+           is_aligned(c.in[5]);
 }
 
 Launches matrix_launches(const NodeContext& c) {
@@ -467,9 +300,7 @@ Launches matrix_launches(const NodeContext& c) {
     args.wide = shape.wide ? 1 : 0;
     const ProductConfig config = config_for(c, shape, form.shape);
     args.k_per_split = depth_of_split(shape, config);
-    args.splits = config.splits;
-    const int64_t count = shape.m * shape.n;
-    if (config.splits > 1) args.partial = layout.take<float>(config.splits * count);
+    args.split = split_sum(c, layout, shape, config);
 
     const bool second_apart = shape.k2 > 0 && !takes_second(c, shape, config);
     if (shape.k2 > 0 && !second_apart) {
@@ -483,14 +314,6 @@ Launches matrix_launches(const NodeContext& c) {
     }
     launches.push_back(product_launch(shape, config));
     launches.back().set_args(args);
-    if (config.splits > 1) {
-        launches.push_back(reduce_launch("gemm_reduce",
-                                         std::string("gemm_reduce_") + suffix_of(shape.dtype),
-                                         count,
-                                         shape.wide ? 4 : 1,
-                                         config.splits));
-        launches.back().set_args(args);
-    }
     if (second_apart) {
         for (Launch& launch : second_launches(c, args, form)) {
             launches.push_back(std::move(launch));
@@ -507,80 +330,26 @@ Launches gradient_launches(const NodeContext& c) {
     args.dst = c.out_ptr<float>();
     ProductShape shape = form.shape;
     shape.vector = shape.vector && is_aligned(c.in[0]) && is_aligned(c.in[1]);
+    if (is_grouped_gradient(c.device, shape)) return {single_gradient(args, shape.dtype)};
     const ProductConfig config = config_for(c, shape, form.shape);
     args.points_per_split = depth_of_split(shape, config);
-    args.splits = config.splits;
-    const int64_t count = shape.m * shape.n;
     ScratchLayout layout(c.scratch);
-    if (config.splits > 1) args.partial = layout.take<float>(config.splits * count);
-
+    args.split = split_sum(c, layout, shape, config);
     Launches launches{product_launch(shape, config)};
     launches.back().set_args(args);
-    if (config.splits > 1) {
-        launches.push_back(reduce_launch("wgrad", "wgrad_reduce", count, 1, config.splits));
-        launches.back().set_args(args);
-    }
     return launches;
 }
 
 }  // namespace
 
-std::string_view product_tile_name(int tile) { return kTiles[static_cast<size_t>(tile)].name; }
-
-std::optional<int> find_product_tile(std::string_view name, bool is_gradient) {
-    for (size_t i = 0; i < kTiles.size(); ++i) {
-        const bool for_gradients = (kTiles[i].kinds & kGradient) != 0;
-        if (kTiles[i].name == name && for_gradients == is_gradient) return static_cast<int>(i);
-    }
-    return std::nullopt;
-}
-
 ProductShape product_shape(const ir::Graph& g, const ir::Node& n) { return form_of(g, n).shape; }
-
-std::vector<ProductConfig> candidate_configs(const DeviceInfo& d, const ProductShape& shape) {
-    struct Candidate {
-        ProductConfig config;
-        double clocks;
-    };
-    std::vector<Candidate> found;
-    for (size_t tile = 0; tile < kTiles.size(); ++tile) {
-        const TileRow& row = kTiles[tile];
-        if (!is_usable(d, row, shape)) continue;
-        const int64_t steps = ceil_div(shape.k, row.depth);
-        int64_t last = 0;
-        for (const int64_t wanted : kSplits) {
-            const int64_t each = ceil_div(steps, wanted);
-            const int64_t splits = ceil_div(steps, each);  // none of them empty
-            if (splits == last) continue;
-            last = splits;
-            const ProductConfig config{static_cast<int>(tile), static_cast<int>(splits)};
-            const bool fills = num_tiles(row, shape) * splits > int64_t{4} * d.num_multiprocessors;
-            if (splits > 1 &&
-                (each < 2 || fills || partial_bytes(shape, config) > kMostPartialBytes)) {
-                break;
-            }
-            found.push_back({config, estimate(d, shape, config)});
-        }
-    }
-    LORA_CHECK(!found.empty(), "no kernel computes this product");
-    std::stable_sort(found.begin(), found.end(), [](const Candidate& a, const Candidate& b) {
-        return a.clocks < b.clocks;
-    });
-    if (found.size() > kMostCandidates) found.resize(kMostCandidates);
-    std::vector<ProductConfig> configs;
-    for (const Candidate& candidate : found) configs.push_back(candidate.config);
-    return configs;
-}
-
-ProductConfig choose_config(const DeviceInfo& d, const ProductShape& shape) {
-    return candidate_configs(d, shape).front();
-}
 
 size_t product_scratch(const DeviceInfo& d, const ir::Graph& g, const ir::Node& n) {
     const Form form = form_of(g, n);
+    if (is_grouped_gradient(d, form.shape)) return 0;
     size_t partial = 0;
     for (const ProductConfig& config : candidate_configs(d, form.shape)) {
-        partial = std::max(partial, partial_bytes(form.shape, config));
+        partial = std::max(partial, split_bytes(form.shape, config));
     }
     ScratchLayout layout;
     layout.take<std::byte>(form.reordered * static_cast<int64_t>(dtype_bytes(form.shape.dtype)));

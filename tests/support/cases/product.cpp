@@ -62,6 +62,74 @@ std::vector<OpCase> frozen_linears() {
     };
 }
 
+// Sizes that whole tiles, vectors and split sums can take, and that end within a tile.
+std::vector<OpCase> large_products() {
+    return {
+        {"linear/tiles",
+         OpKind::kLinear,
+         [](CaseBuilder& c) {
+             c.result(c.b().linear(c.operand({2, 35, 136}),
+                                   c.weight({176, 136}, kSmall),
+                                   {.bias = c.weight({176}), .addend = c.operand({2, 35, 176})}));
+         },
+         176},
+        {"linear/deep",
+         OpKind::kLinear,
+         [](CaseBuilder& c) {
+             c.result(c.b().linear(c.operand({9, 1224}, kSmall), c.weight({40, 1224}, kSmall)));
+         },
+         1224},
+        {"linear/lora_tiles",
+         OpKind::kLinear,
+         [](CaseBuilder& c) {
+             const ValueId x = c.operand({2, 163, 64});
+             const ValueId frozen = c.b().linear(x, c.weight({168, 64}, kSmall));
+             const ValueId down = c.b().linear(x, c.operand({8, 64}, kSmall));
+             c.result(c.b().linear(
+                 down, c.operand({168, 8}, kSmall), {.addend = frozen, .alpha = 0.25}));
+         },
+         326},
+        {"linear/gradients_together",
+         OpKind::kLinear,
+         [](CaseBuilder& c) {
+             const ValueId x = c.operand({3, 87, 48});
+             ValueId sum = c.b().linear(x, c.weight({40, 48}, kSmall));
+             for (int i = 0; i < 3; ++i) {
+                 const ValueId down = c.b().linear(x, c.operand({16, 48}, kSmall));
+                 sum = c.b().linear(down, c.operand({40, 16}, kSmall), {.addend = sum});
+             }
+             c.result(c.b().linear(sum, c.operand({72, 40}, kSmall)));
+         },
+         261},
+        {"conv2d/tiles",
+         OpKind::kConv2d,
+         [](CaseBuilder& c) {
+             c.result(c.b().conv2d(c.image({1, 64, 5, 5}),
+                                   c.weight({192, 64, 3, 3}, kSmall),
+                                   {.bias = c.weight({192}),
+                                    .addend = c.image({1, 192, 5, 5}),
+                                    .pad = {1, 1, 1, 1}}));
+         },
+         1728},
+        {"conv2d/tiles_stride_two",
+         OpKind::kConv2d,
+         [](CaseBuilder& c) {
+             c.result(c.b().conv2d(c.image({1, 64, 9, 8}),
+                                   c.weight({64, 64, 3, 3}, kSmall),
+                                   {.bias = c.weight({64}), .stride = 2, .pad = {1, 1, 1, 1}}));
+         },
+         576},
+        {"conv2d/tiles_stride_two_right_pad",
+         OpKind::kConv2d,
+         [](CaseBuilder& c) {
+             c.result(c.b().conv2d(c.image({1, 128, 6, 8}),
+                                   c.weight({64, 128, 3, 3}, kSmall),
+                                   {.stride = 2, .pad = {0, 0, 1, 1}}));
+         },
+         1152},
+    };
+}
+
 std::vector<OpCase> trainable_linears() {
     return {
         {"linear/trainable",
@@ -208,7 +276,7 @@ std::vector<OpCase> trainable_convs() {
 
 std::vector<OpCase> product() {
     std::vector<OpCase> all = frozen_linears();
-    for (const auto list : {trainable_linears, frozen_convs, trainable_convs}) {
+    for (const auto list : {trainable_linears, frozen_convs, trainable_convs, large_products}) {
         for (OpCase& item : list()) all.push_back(std::move(item));
     }
     return all;

@@ -64,6 +64,7 @@ struct NodeContext {
     std::vector<DevicePtr> in;
     std::vector<DevicePtr> out;
     DevicePtr scratch = 0;
+    DevicePtr arrivals = 0;  // counters for split sums, zero between launches (products.h)
     Products* products = nullptr;
 
     [[nodiscard]] const ir::Value& input(int i) const {

@@ -47,6 +47,18 @@ private:
     int64_t generation_ = 0;
 };
 
+// Where groups of gradients add up their parts (gradient_group.h), made on first use.
+class GradientWorkspace {
+public:
+    explicit GradientWorkspace(std::shared_ptr<Card> card) : card_(std::move(card)) {}
+    [[nodiscard]] DeviceMemory& reserved();
+    [[nodiscard]] size_t size_bytes() const { return memory_ ? memory_->size_bytes() : 0; }
+
+private:
+    std::shared_ptr<Card> card_;
+    std::unique_ptr<DeviceMemory> memory_;
+};
+
 [[nodiscard]] size_t scratch_bytes(const DeviceInfo& device,
                                    const ir::Graph& graph,
                                    const ir::Node& node);
@@ -55,6 +67,7 @@ struct Session {  // what the executables of one backend share
     std::shared_ptr<Card> card;
     std::shared_ptr<Arena> arena;
     std::shared_ptr<Arena> parameter_copies;  // parameters in the compute type
+    std::shared_ptr<GradientWorkspace> gradient_workspace;
     std::shared_ptr<Products> products;
     std::shared_ptr<Tuner> tuner;  // null: the first guess is taken
 };

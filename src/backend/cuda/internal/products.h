@@ -1,5 +1,5 @@
 // Which kernel computes a product: what there is to choose from, the first guess, and what
-// measurements chose. Not the kernels (kernels/product_args.h), nor their launches (product.cpp).
+// measurements chose. Not the kernels (kernels/product_args.h), nor what a node is (product.cpp).
 #pragma once
 
 #include <compare>
@@ -39,7 +39,7 @@ struct ProductShape {
 };
 
 struct ProductConfig {
-    int tile = 0;  // a row of the table in product.cpp
+    int tile = 0;  // a row of the table in product_tiles.cpp
     int splits = 1;
     bool operator==(const ProductConfig&) const = default;
 };
@@ -90,5 +90,18 @@ private:
 [[nodiscard]] std::vector<ProductConfig> candidate_configs(const DeviceInfo& d,
                                                            const ProductShape& shape);
 [[nodiscard]] ProductConfig choose_config(const DeviceInfo& d, const ProductShape& shape);
+
+// The launch of a choice, without arguments, and what its arguments need: how far one split goes
+// along k, and the memory of a sum that is split (kernels/split_sum.cuh).
+[[nodiscard]] Launch product_launch(const ProductShape& shape, const ProductConfig& config);
+[[nodiscard]] int depth_of_split(const ProductShape& shape, const ProductConfig& config);
+[[nodiscard]] size_t split_bytes(const ProductShape& shape, const ProductConfig& config);
+[[nodiscard]] int64_t num_product_tiles(const ProductShape& shape, const ProductConfig& config);
+// The tiles of split sums are few: more would fill the card without splitting.
+[[nodiscard]] constexpr int64_t most_split_tiles(const DeviceInfo& d) {
+    return int64_t{4} * d.num_multiprocessors;
+}
+// The kernel can add a second, thin product to the first.
+[[nodiscard]] bool takes_second_product(const ProductConfig& config);
 
 }  // namespace lora::cuda

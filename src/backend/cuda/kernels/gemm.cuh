@@ -1,6 +1,6 @@
 // The product of product_args.h on tensor cores (mma.sync): tiles travel with cp.async several
 // steps ahead, A perhaps gathered from an image on the way.
-// Types   bf16 or f16 in, fp32 accumulated, the same type out (fp32 into `partial` when split).
+// Types   bf16 or f16 in, fp32 accumulated, the same type out.
 // Needs   kByElements: nothing. Otherwise multiples of 8 elements: lda and k (plain A), channels
 //         (gathered A), k and b_stride_n (nk), n and the other strides of B (kn); addresses of A
 //         and B multiples of 16 bytes.
@@ -11,6 +11,7 @@
 #pragma once
 
 #include "backend/cuda/kernels/gemm_load.cuh"
+#include "backend/cuda/kernels/split_sum.cuh"
 
 namespace lora::cuda {
 
@@ -51,17 +52,6 @@ __device__ __forceinline__ void store_product(
     *reinterpret_cast<Eight*>(dst + at) = result;
 }
 
-__device__ __forceinline__ void store_partial(
-    const ProductArgs& p, const float* sums, int m, int n, int count) {
-    float* to = p.partial + (static_cast<int64_t>(blockIdx.z) * p.m + m) * p.n + n;
-    if (p.wide == 0) {
-        for (int e = 0; e < count; ++e) to[e] = sums[e];
-        return;
-    }
-    reinterpret_cast<float4*>(to)[0] = reinterpret_cast<const float4*>(sums)[0];
-    reinterpret_cast<float4*>(to)[1] = reinterpret_cast<const float4*>(sums)[1];
-}
-
 // The sums pass through shared memory, 16 rows a warp, so that rows are written in long pieces.
 template <typename T, ProductTile kTile>
 __device__ __forceinline__ void store_sums(const ProductArgs& p,
@@ -92,12 +82,7 @@ __device__ __forceinline__ void store_sums(const ProductArgs& p,
             const int n = first_column + piece % kPieces * 8;
             if (m >= p.m || n >= p.n) continue;
             const float* from = staging + piece / kPieces * kStride + piece % kPieces * 8;
-            const int count = min(8, p.n - n);
-            if (p.partial != nullptr) {
-                store_partial(p, from, m, n, count);
-            } else {
-                store_product<T>(p, from, m, n, count);
-            }
+            store_product<T>(p, from, m, n, min(8, p.n - n));
         }
     }
 }
@@ -106,8 +91,9 @@ template <typename T, ProductTile kTile, Gather kGather, bool kDepthContiguous, 
 __device__ __forceinline__ void gemm(const ProductArgs& p) {
     unsigned char* shared = product_shared();
     const uint32_t base = shared_address(shared);
-    const TilePosition first = tile_position(p.m, p.n, kTile.rows, kTile.columns);
-    const int begin = static_cast<int>(blockIdx.z) * p.k_per_split;
+    const BlockPlace place = place_in_grid();
+    const TilePosition first = tile_position(place.tile, p.m, p.n, kTile.rows, kTile.columns);
+    const int begin = place.split * p.k_per_split;
     const int end = min(p.k, begin + p.k_per_split);
     const int count = (end - begin + kTile.depth - 1) / kTile.depth;
 
@@ -147,6 +133,7 @@ __device__ __forceinline__ void gemm(const ProductArgs& p) {
     }
     copies_wait<0>();
     __syncthreads();
+    if (!join_splits<WarpSums<kTile>::kCount>(&sums.at[0][0][0], p.split, place)) return;
     store_sums<T, kTile>(p, sums, first, reinterpret_cast<float*>(shared));
 }
 

@@ -12,7 +12,7 @@
 #define LORA_HOPPER(tile, columns, warpgroups, stages, blocks, gather, kind, b, contiguous, suffix, T) \
     extern "C" __global__ void __launch_bounds__(warpgroups * 128, blocks)                            \
         gemm_hopper_##tile##_##gather##_##b##_##suffix(                                               \
-            const __grid_constant__ lora::cuda::ProductArgs p) {                                      \
+            const __grid_constant__ lora::cuda::ProductArgs p) { \
         LORA_HOPPER_BODY(T, lora::cuda::Gather::kind, contiguous, warpgroups, columns, stages);       \
     }
 
@@ -36,6 +36,8 @@
     LORA_HOPPER_KN(256x64, 64, 4, 5, 1, suffix, T)            \
     LORA_HOPPER_NK(256x128, 128, 4, 4, 1, suffix, T)          \
     LORA_HOPPER_KN(256x128, 128, 4, 4, 1, suffix, T)          \
+    LORA_HOPPER_NK(256x160, 160, 4, 4, 1, suffix, T)          \
+    LORA_HOPPER_KN(256x160, 160, 4, 4, 1, suffix, T)          \
     LORA_HOPPER_NK(128x256, 256, 2, 4, 1, suffix, T)
 // clang-format on
 

@@ -3,6 +3,7 @@
 // Launch  grid {row tiles * column tiles, 1, splits} of 64 x 64, 256 threads, no dynamic memory.
 // Cases   tests/support/cases/product.cpp.
 #include "backend/cuda/kernels/simt_tile.cuh"
+#include "backend/cuda/kernels/split_sum.cuh"
 
 namespace lora::cuda {
 
@@ -55,10 +56,11 @@ __device__ __forceinline__ int64_t simt_offset(const ProductArgs& p, const SimtR
 
 template <typename T, Gather kGather, bool kDepthContiguous>
 __device__ __forceinline__ void gemm_simt(const ProductArgs& p) {
+    const BlockPlace place = place_in_grid();
     const int column_tiles = (p.n + kSimtTile - 1) / kSimtTile;
-    const int first_row = static_cast<int>(blockIdx.x) / column_tiles * kSimtTile;
-    const int first_column = static_cast<int>(blockIdx.x) % column_tiles * kSimtTile;
-    const int begin = static_cast<int>(blockIdx.z) * p.k_per_split;
+    const int first_row = place.tile / column_tiles * kSimtTile;
+    const int first_column = place.tile % column_tiles * kSimtTile;
+    const int begin = place.split * p.k_per_split;
     const int end = min(p.k, begin + p.k_per_split);
     const T* a = static_cast<const T*>(p.a);
     const T* b = static_cast<const T*>(p.b);
@@ -84,6 +86,7 @@ __device__ __forceinline__ void gemm_simt(const ProductArgs& p) {
     };
     SimtSums sums;
     simt_product<false, !kDepthContiguous>(sums, begin, end, left_at, right_at);
+    if (!join_splits<16>(&sums.at[0][0], p.split, place)) return;
 
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
@@ -92,10 +95,6 @@ __device__ __forceinline__ void gemm_simt(const ProductArgs& p) {
             const int m = first_row + simt_row() + i;
             const int n = first_column + simt_column() + j;
             if (m >= p.m || n >= p.n) continue;
-            if (p.partial != nullptr) {
-                p.partial[(static_cast<int64_t>(blockIdx.z) * p.m + m) * p.n + n] = sums.at[i][j];
-                continue;
-            }
             const int64_t at = static_cast<int64_t>(m) * p.ldd + n;
             float v = p.alpha * sums.at[i][j];
             if (p.bias != nullptr) v += to_float(static_cast<const T*>(p.bias)[n]);

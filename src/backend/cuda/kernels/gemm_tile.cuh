@@ -23,6 +23,7 @@ struct WarpSums {
     static constexpr int kRowTiles = kTile.warp_rows() / 16;
     static constexpr int kColumnTiles = kTile.warp_columns() / 8;
     static_assert(kTile.warp_rows() % 16 == 0 && kTile.warp_columns() % 16 == 0);
+    static constexpr int kCount = kRowTiles * kColumnTiles * 4;
     float at[kRowTiles][kColumnTiles][4];
 
     __device__ __forceinline__ void clear() {
@@ -96,11 +97,11 @@ struct TilePosition {
     int row;
     int column;
 };
-__device__ __forceinline__ TilePosition tile_position(int m, int n, int rows, int columns) {
+__device__ __forceinline__ TilePosition
+tile_position(int block, int m, int n, int rows, int columns) {
     constexpr int kGroup = 8;
     const int row_tiles = (m + rows - 1) / rows;
     const int column_tiles = (n + columns - 1) / columns;
-    const int block = static_cast<int>(blockIdx.x);
     const int first = block / (kGroup * column_tiles) * kGroup;
     const int group_rows = min(row_tiles - first, kGroup);
     const int within = block % (kGroup * column_tiles);

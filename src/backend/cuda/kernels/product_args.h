@@ -8,13 +8,20 @@
 //   gemm_<rows>x<columns>_<kind>_<type>    tensor cores; bf16, f16; 8.0 and later
 //   gemm_elements_<kind>_<type>            the same for sizes and strides that are no multiple of 8
 //   gemm_simt_<kind>_<type>                f32 (exact, no TF32); f16 on cards before 8.0
-//   gemm_reduce_<type>                     sums `partial` when the sum over k was split
 //   wgrad_*                                weight gradients, WeightGradientArgs
+//   wgrad_group_<type>                     many plain ones in one launch, WeightGradientGroup
 #pragma once
 
 #include <cstdint>
 
 namespace lora::cuda {
+
+// Of a product whose sum is split over grid.z: split_sum.cuh.
+struct SplitSum {
+    float* partial = nullptr;      // [splits, tiles, elements of a tile]
+    unsigned* arrivals = nullptr;  // [tiles], zero before and after every launch
+    int count = 1;                 // of splits; 1: partial and arrivals are not used
+};
 
 struct ProductArgs {
     const void* a = nullptr;       // element type of the kernel
@@ -22,7 +29,7 @@ struct ProductArgs {
     const void* bias = nullptr;    // [n] or null, the same
     const void* addend = nullptr;  // [m, n] or null, row stride ldd; may be dst itself
     void* dst = nullptr;           // [m, n], row stride ldd
-    float* partial = nullptr;      // [splits, m, n] fp32 when the sum is split over grid.z
+    SplitSum split;
     int m = 0;
     int n = 0;
     int k = 0;
@@ -64,7 +71,6 @@ struct ProductArgs {
     int pad_left = 0;
     // For stores: 1 when n and ldd are multiples of 8, and dst, addend and bias of 16 bytes.
     int wide = 0;
-    int splits = 1;  // gemm_reduce: how many parts `partial` has
 };
 
 // dst[o, i, tap] = alpha * sum_p dy[p, o] x[pixel of p and tap, i] (+ dst)
@@ -72,13 +78,12 @@ struct WeightGradientArgs {
     const void* dy = nullptr;  // [points, out]
     const void* x = nullptr;   // [points, in], or an image [images, height, width, in]
     float* dst = nullptr;      // [out, in, taps]
-    float* partial = nullptr;  // [splits, out, taps * in] when the sum is split over grid.z
+    SplitSum split;
     int out = 0;
     int in = 0;
     int taps = 1;
     int points = 0;
     int points_per_split = 0;  // multiple of the kernel's depth; at least `points` when not split
-    int splits = 1;
     int accumulate = 0;
     float alpha = 1.0F;
     // Gathered x: point p is a pixel of [images, out_height, out_width], tap (y, x) looks at
@@ -92,6 +97,31 @@ struct WeightGradientArgs {
     int pad_top = 0;
     int pad_left = 0;
 };
+
+// Gradients of linear layers, many in one launch: a LoRA's are too small to fill a card alone.
+// Blocks first_block[i] .. first_block[i + 1] belong to problem i, all tiles of one split before
+// those of the next.
+enum class GradientTile : int { k32x128, k128x32, k64x64 };
+struct GroupedGradient {
+    const void* dy = nullptr;  // [points, out]
+    const void* x = nullptr;   // [points, in]
+    float* dst = nullptr;      // [out, in]
+    SplitSum split;
+    int out = 0;
+    int in = 0;
+    int points = 0;
+    int points_per_split = 0;
+    int accumulate = 0;
+    float alpha = 1.0F;
+    GradientTile tile = GradientTile::k32x128;
+};
+inline constexpr int kMostGrouped = 40;
+struct WeightGradientGroup {
+    int count = 0;
+    int first_block[kMostGrouped + 1] = {};
+    GroupedGradient problem[kMostGrouped];
+};
+static_assert(sizeof(WeightGradientGroup) <= 4096, "what a launch can pass");
 
 // A block's part of the result, and how its warps share it.
 struct ProductTile {
@@ -137,8 +167,5 @@ inline constexpr ProductTile kGradientElements{.stages = 2};
 inline constexpr int kSimtTile = 64;
 inline constexpr int kSimtDepth = 16;
 inline constexpr int kSimtThreads = 256;
-
-// The sums over `partial`: 32 threads side by side, at most so many parts of the splits.
-inline constexpr int kReduceGroups = 8;
 
 }  // namespace lora::cuda

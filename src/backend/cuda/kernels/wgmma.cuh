@@ -1,5 +1,6 @@
 // Hopper's warpgroup matrix products (sm_90a): descriptors of swizzled tiles in shared memory, and
-// the instruction for 64 x 64 x 16 and 64 x 128 x 16. Not for other architectures.
+// the instruction for 64 x 64 x 16, 64 x 128 x 16 and
+// 64 x 160 x 16. Not for other architectures.
 // Source  PTX ISA, "Asynchronous warpgroup level matrix instructions"; the canonical layouts of
 // 128-byte swizzled tiles as CUTLASS documents them.
 #pragma once
@@ -55,21 +56,51 @@ __device__ __forceinline__ uint64_t tile_descriptor(uint32_t address,
           LORA_D8(56)                                                       \
         : "l"(a), "l"(b), "n"(kTransposedB), "r"(keep))
 
+#define LORA_WGMMA_160(name)                                                \
+    asm volatile(                                                           \
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %83, 0;\n "                       \
+        "wgmma.mma_async.sync.aligned.m64n160k16.f32." name "." name        \
+        " "                                                                 \
+        "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"           \
+        "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31,"  \
+        "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,"  \
+        "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63,"  \
+        "%64,%65,%66,%67,%68,%69,%70,%71,%72,%73,%74,%75,%76,%77,%78,%79}," \
+        " %80, %81, p, 1, 1, 0, %82;\n}\n"                                  \
+        : LORA_D8(0),                                                       \
+          LORA_D8(8),                                                       \
+          LORA_D8(16),                                                      \
+          LORA_D8(24),                                                      \
+          LORA_D8(32),                                                      \
+          LORA_D8(40),                                                      \
+          LORA_D8(48),                                                      \
+          LORA_D8(56),                                                      \
+          LORA_D8(64),                                                      \
+          LORA_D8(72)                                                       \
+        : "l"(a), "l"(b), "n"(kTransposedB), "r"(keep))
+
 // d = a b + (keep ? d : 0).
 template <typename T, int kColumns, int kTransposedB>
 __device__ __forceinline__ void wgmma(float* d, uint64_t a, uint64_t b, int keep) {
-    static_assert(kColumns == 64 || kColumns == 128);
-    if constexpr (sizeof(T) == 2 && kColumns == 64) {
-        if constexpr (__is_same(T, __half)) {
+    static_assert(kColumns == 64 || kColumns == 128 || kColumns == 160);
+    constexpr bool kIsHalf = __is_same(T, __half);
+    if constexpr (kColumns == 64) {
+        if constexpr (kIsHalf) {
             LORA_WGMMA_64("f16");
         } else {
             LORA_WGMMA_64("bf16");
         }
-    } else {
-        if constexpr (__is_same(T, __half)) {
+    } else if constexpr (kColumns == 128) {
+        if constexpr (kIsHalf) {
             LORA_WGMMA_128("f16");
         } else {
             LORA_WGMMA_128("bf16");
+        }
+    } else {
+        if constexpr (kIsHalf) {
+            LORA_WGMMA_160("f16");
+        } else {
+            LORA_WGMMA_160("bf16");
         }
     }
 }

@@ -1,9 +1,7 @@
-// Gradients of weights: wgrad.cuh on tensor cores, a plain version, and the sum over splits.
-//   wgrad_<rows>x<columns>_<plain|patches>_<bf16|f16>
-//   wgrad_elements_patches_<bf16|f16>   any size; the plain case is an image of one row
-//   wgrad_simt_patches_<f32|f16>        the same without tensor cores, 64 x 64, 256 threads
-//   wgrad_reduce                        grid ceil(out taps in / 32), block {32, groups}
-#include "backend/cuda/kernels/gemm_reduce.cuh"
+// Gradients of weights: wgrad.cuh on tensor cores, and a plain version.
+//   wgrad_<rows>x<columns>_patches_<bf16|f16>   x gathered from an image; plain ones:
+//   wgrad_group.cu wgrad_elements_patches_<bf16|f16>   any size; the plain case is an image of one
+//   row wgrad_simt_patches_<f32|f16>        the same without tensor cores, 64 x 64, 256 threads
 #include "backend/cuda/kernels/simt_tile.cuh"
 #include "backend/cuda/kernels/wgrad.cuh"
 
@@ -11,11 +9,12 @@ namespace lora::cuda {
 
 template <typename T>
 __device__ __forceinline__ void wgrad_simt(const WeightGradientArgs& p) {
+    const BlockPlace place = place_in_grid();
     const int columns = p.in * p.taps;
     const int column_tiles = (columns + kSimtTile - 1) / kSimtTile;
-    const int first_row = static_cast<int>(blockIdx.x) / column_tiles * kSimtTile;
-    const int first_column = static_cast<int>(blockIdx.x) % column_tiles * kSimtTile;
-    const int begin = static_cast<int>(blockIdx.z) * p.points_per_split;
+    const int first_row = place.tile / column_tiles * kSimtTile;
+    const int first_column = place.tile % column_tiles * kSimtTile;
+    const int begin = place.split * p.points_per_split;
     const int end = min(p.points, begin + p.points_per_split);
     const T* dy = static_cast<const T*>(p.dy);
     const T* x = static_cast<const T*>(p.x);
@@ -44,49 +43,36 @@ __device__ __forceinline__ void wgrad_simt(const WeightGradientArgs& p) {
     };
     SimtSums sums;
     simt_product<true, true>(sums, begin, end, left_at, right_at);
+    if (!join_splits<16>(&sums.at[0][0], p.split, place)) return;
 #pragma unroll
     for (int i = 0; i < 16; ++i) {
-        put_gradient(p,
-                     first_row + simt_row() + i / 4,
-                     first_column + simt_column() + i % 4,
-                     sums.at[i / 4][i % 4]);
+        store_gradient(p,
+                       first_row + simt_row() + i / 4,
+                       first_column + simt_column() + i % 4,
+                       sums.at[i / 4][i % 4]);
     }
 }
 
 }  // namespace lora::cuda
 
-extern "C" __global__ void __launch_bounds__(32 * lora::cuda::kReduceGroups)
-    wgrad_reduce(const __grid_constant__ lora::cuda::WeightGradientArgs p) {
-    const int64_t columns = static_cast<int64_t>(p.in) * p.taps;
-    const int64_t count = p.out * columns;
-    const int64_t at = static_cast<int64_t>(blockIdx.x) * 32 + threadIdx.x;
-    float sum[1];
-    lora::cuda::sum_splits<1>(sum, p.partial, at, count, p.splits);
-    if (threadIdx.y > 0 || at >= count) return;
-    lora::cuda::store_gradient(
-        p, static_cast<int>(at / columns), static_cast<int>(at % columns), sum[0]);
-}
-
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
-#define LORA_WGRAD_BODY(...) lora::cuda::weight_gradient<__VA_ARGS__>(p)
+#define LORA_WGRAD_BODY(...) \
+    lora::cuda::weight_gradient<__VA_ARGS__>(p, lora::cuda::place_in_grid())
 #else
 #define LORA_WGRAD_BODY(...) static_cast<void>(p)  // never launched there
 #endif
 
-#define LORA_WGRAD(tile, name, kind, gathered, by_elements, suffix, T)        \
-    extern "C" __global__ void __launch_bounds__(tile.threads(), tile.blocks) \
-        wgrad_##name##_##kind##_##suffix(                                     \
-            const __grid_constant__ lora::cuda::WeightGradientArgs p) {       \
-        LORA_WGRAD_BODY(T, tile, gathered, by_elements);                      \
+#define LORA_WGRAD(name, tile, by_elements, suffix, T)                       \
+    extern "C" __global__ void __launch_bounds__(lora::cuda::tile.threads(), \
+                                                 lora::cuda::tile.blocks)    \
+        wgrad_##name##_patches_##suffix(                                     \
+            const __grid_constant__ lora::cuda::WeightGradientArgs p) {      \
+        LORA_WGRAD_BODY(T, lora::cuda::tile, true, by_elements);             \
     }
-#define LORA_WGRAD_TILE(name, suffix, T)                                          \
-    LORA_WGRAD(lora::cuda::kGradient##name, name, plain, false, false, suffix, T) \
-    LORA_WGRAD(lora::cuda::kGradient##name, name, patches, true, false, suffix, T)
-#define LORA_WGRAD_TILES(suffix, T)    \
-    LORA_WGRAD_TILE(32x128, suffix, T) \
-    LORA_WGRAD_TILE(128x32, suffix, T) \
-    LORA_WGRAD_TILE(64x64, suffix, T)  \
-    LORA_WGRAD(lora::cuda::kGradientElements, elements, patches, true, true, suffix, T)
+#define LORA_WGRAD_TILES(suffix, T)                       \
+    LORA_WGRAD(32x128, kGradient32x128, false, suffix, T) \
+    LORA_WGRAD(64x64, kGradient64x64, false, suffix, T)   \
+    LORA_WGRAD(elements, kGradientElements, true, suffix, T)
 LORA_WGRAD_TILES(bf16, __nv_bfloat16)
 LORA_WGRAD_TILES(f16, __half)
 

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "backend/cuda/kernels/gemm_load.cuh"
+#include "backend/cuda/kernels/split_sum.cuh"
 
 namespace lora::cuda {
 
@@ -99,11 +100,12 @@ private:
     int tap_x_;
 };
 
-// Element (row, column) of [out, taps * in] into dst [out, in, taps].
+// Element (row, column) of [out, taps * in], if there is one, into dst [out, in, taps].
 __device__ __forceinline__ void store_gradient(const WeightGradientArgs& p,
                                                int row,
                                                int column,
                                                float sum) {
+    if (row >= p.out || column >= p.in * p.taps) return;
     int64_t at = static_cast<int64_t>(row) * p.in * p.taps + column;
     if (p.taps > 1) {
         const int tap = column / p.in;
@@ -114,26 +116,13 @@ __device__ __forceinline__ void store_gradient(const WeightGradientArgs& p,
     p.dst[at] = p.accumulate != 0 ? p.dst[at] + v : v;
 }
 
-__device__ __forceinline__ void put_gradient(const WeightGradientArgs& p,
-                                             int row,
-                                             int column,
-                                             float sum) {
-    const int columns = p.in * p.taps;
-    if (row >= p.out || column >= columns) return;
-    if (p.partial != nullptr) {
-        const int64_t part = static_cast<int64_t>(blockIdx.z) * p.out;
-        p.partial[(part + row) * columns + column] = sum;
-    } else {
-        store_gradient(p, row, column, sum);
-    }
-}
-
 template <typename T, ProductTile kTile, bool kGathered, bool kByElements>
-__device__ __forceinline__ void weight_gradient(const WeightGradientArgs& p) {
+__device__ __forceinline__ void weight_gradient(const WeightGradientArgs& p,
+                                                const BlockPlace& place) {
     const uint32_t base = shared_address(product_shared());
     const int columns = p.in * p.taps;
-    const TilePosition first = tile_position(p.out, columns, kTile.rows, kTile.columns);
-    const int begin = static_cast<int>(blockIdx.z) * p.points_per_split;
+    const TilePosition first = tile_position(place.tile, p.out, columns, kTile.rows, kTile.columns);
+    const int begin = place.split * p.points_per_split;
     const int end = min(p.points, begin + p.points_per_split);
     const int count = (end - begin + kTile.depth - 1) / kTile.depth;
 
@@ -172,6 +161,7 @@ __device__ __forceinline__ void weight_gradient(const WeightGradientArgs& p) {
         multiply_tiles<T, kTile, true, true>(sums, stage, stage + kTile.left_bytes());
     }
     copies_wait<0>();
+    if (!join_splits<WarpSums<kTile>::kCount>(&sums.at[0][0][0], p.split, place)) return;
 
     const int lane = static_cast<int>(threadIdx.x) % 32;
 #pragma unroll
@@ -183,7 +173,7 @@ __device__ __forceinline__ void weight_gradient(const WeightGradientArgs& p) {
                 const int row = first.row + warp_first_row<kTile>() + i * 16 + lane / 4 + e / 2 * 8;
                 const int column =
                     first.column + warp_first_column<kTile>() + j * 8 + lane % 4 * 2 + e % 2;
-                put_gradient(p, row, column, sums.at[i][j][e]);
+                store_gradient(p, row, column, sums.at[i][j][e]);
             }
         }
     }
