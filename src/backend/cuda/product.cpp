@@ -4,6 +4,7 @@
 
 #include "backend/cuda/internal/gradient_group.h"
 #include "backend/cuda/internal/products.h"
+#include "backend/cuda/internal/tensor_maps.h"
 #include "backend/cuda/kernels/product_args.h"
 #include "backend/cuda/kernels/weight_args.h"
 #include "base/check.h"
@@ -243,6 +244,17 @@ Launch reorder_launch(const NodeContext& c, void* dst) {
     return launch;
 }
 
+void set_product_args(Launch& launch,
+                      const ProductArgs& args,
+                      const ProductShape& shape,
+                      const ProductConfig& config) {
+    if (needs_tensor_maps(config)) {
+        launch.set_args(with_tensor_maps(args, shape, config));
+    } else {
+        launch.set_args(args);
+    }
+}
+
 // The second product of a linear layer, for kernels that compute one at a time: added to dst.
 Launches second_launches(const NodeContext& c, const ProductArgs& first, const Form& form) {
     const ProductShape& whole = form.shape;
@@ -265,7 +277,7 @@ Launches second_launches(const NodeContext& c, const ProductArgs& first, const F
         unsplit == candidates.end() ? candidates.front().tile : unsplit->tile, 1};
     args.k_per_split = depth_of_split(f.shape, config);
     Launches launches{product_launch(f.shape, config)};
-    launches.back().set_args(args);
+    set_product_args(launches.back(), args, f.shape, config);
     return launches;
 }
 
@@ -313,7 +325,7 @@ Launches matrix_launches(const NodeContext& c) {
         args.alpha2 = static_cast<float>(c.node.attrs.alpha2);
     }
     launches.push_back(product_launch(shape, config));
-    launches.back().set_args(args);
+    set_product_args(launches.back(), args, shape, config);
     if (second_apart) {
         for (Launch& launch : second_launches(c, args, form)) {
             launches.push_back(std::move(launch));

@@ -15,7 +15,6 @@ enum class Family : uint8_t { kTensor, kElements, kSimt, kHopper };
 constexpr unsigned bit(ProductKind kind) { return 1U << static_cast<unsigned>(kind); }
 constexpr unsigned kPlain = bit(ProductKind::kPlainNk) | bit(ProductKind::kPlainKn);
 constexpr unsigned kGemm = kPlain | bit(ProductKind::kForwardNk) | bit(ProductKind::kBackwardKn);
-constexpr unsigned kHopperWide = bit(ProductKind::kPlainNk) | bit(ProductKind::kForwardNk);
 constexpr unsigned kPatches = bit(ProductKind::kGradientPatches);
 constexpr unsigned kGradient = bit(ProductKind::kGradientPlain) | kPatches;
 
@@ -50,20 +49,20 @@ constexpr TileRow tile_row(std::string_view name,
             rate};
 }
 
-// kernels/gemm_hopper.cuh: HopperTile.
+// kernels/gemm_hopper.cuh: HopperTile. Of few sums a thread one warp copies, of many a warpgroup.
 constexpr TileRow hopper_row(
-    std::string_view name, unsigned kinds, int rows, int columns, int stages, int rate) {
-    const int steps = stages * (rows + static_cast<int>(round_up(columns, 64))) * 128;
-    const int staging = rows * (columns + 4) * 4;
+    std::string_view name, int warpgroups, int rows, int columns, int stages, int rate) {
+    const int stage = (rows + static_cast<int>(round_up(columns, 64))) * 128;
+    const bool trades_registers = rows / 64 / warpgroups * columns > 256;
     return {name,
             "gemm_hopper",
             Family::kHopper,
-            kinds,
+            kGemm,
             rows,
             columns,
             64,
-            rows * 2,
-            std::max(steps, staging) + 1024,
+            128 * warpgroups + (trades_registers ? 128 : 32),
+            stages * (stage + 16) + 1024,
             rate};
 }
 
@@ -81,14 +80,12 @@ constexpr std::array kTiles = {
     tile_row("16x64", "gemm_16x64", kPlain, kGemm16x64, 200),
     tile_row("elements", "gemm_elements", kGemm, kGemmElements, 60, Family::kElements),
     simt_row("gemm_simt", kGemm),
-    hopper_row("hopper_64x64", kGemm, 64, 64, 4, 900),
-    hopper_row("hopper_128x64", kGemm, 128, 64, 4, 1100),
-    hopper_row("hopper_128x128", kGemm, 128, 128, 3, 1400),
-    hopper_row("hopper_128x128_deep", kGemm, 128, 128, 6, 1400),
-    hopper_row("hopper_256x64", kGemm, 256, 64, 5, 1300),
-    hopper_row("hopper_256x128", kGemm, 256, 128, 4, 1600),
-    hopper_row("hopper_256x160", kGemm, 256, 160, 4, 1700),
-    hopper_row("hopper_128x256", kHopperWide, 128, 256, 4, 1600),
+    hopper_row("hopper_64x64", 1, 64, 64, 6, 1000),
+    hopper_row("hopper_128x64", 2, 128, 64, 4, 1300),
+    hopper_row("hopper_128x128", 2, 128, 128, 3, 1700),
+    hopper_row("hopper_128x160", 2, 128, 160, 5, 1800),
+    hopper_row("hopper_256x128", 2, 256, 128, 4, 2000),
+    hopper_row("hopper_256x160", 2, 256, 160, 4, 2000),
     tile_row("32x128", "wgrad", kPatches, kGradient32x128, 400),
     tile_row("64x64", "wgrad", kPatches, kGradient64x64, 450),
     tile_row("elements", "wgrad", kGradient, kGradientElements, 60, Family::kElements),
@@ -96,7 +93,6 @@ constexpr std::array kTiles = {
 };
 // clang-format on
 
-constexpr int64_t kMostTaps = 32;  // a bit each in gemm_hopper_load.cuh
 constexpr size_t kMostPartialBytes = size_t{32} << 20;
 constexpr size_t kMostCandidates = 24;
 constexpr int64_t kSplits[] = {1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64};
@@ -115,7 +111,7 @@ bool is_usable(const DeviceInfo& d, const TileRow& row, const ProductShape& s) {
         case Family::kSimt: return !on_tensor_cores;
         case Family::kHopper:
             return on_tensor_cores && d.compute_major == 9 && s.vector && s.wide &&
-                   s.channels % 64 == 0 && (s.channels == 0 || s.k <= kMostTaps * s.channels);
+                   s.channels % 64 == 0 && (s.kind != ProductKind::kBackwardKn || s.stride == 1);
     }
     return false;
 }
@@ -178,6 +174,14 @@ Launch product_launch(const ProductShape& s, const ProductConfig& config) {
 int depth_of_split(const ProductShape& s, const ProductConfig& config) {
     const TileRow& row = row_of(config);
     return narrow<int>(steps_per_split(row, s, config.splits) * row.depth);
+}
+
+TileSize product_tile_size(const ProductConfig& config) {
+    return {row_of(config).rows, row_of(config).columns};
+}
+
+bool needs_tensor_maps(const ProductConfig& config) {
+    return row_of(config).family == Family::kHopper;
 }
 
 bool takes_second_product(const ProductConfig& config) {

@@ -16,6 +16,8 @@ using DriverResult = int;  // 0: success
 inline constexpr DriverResult kDriverOutOfMemory = 2;
 using DriverHandle = void*;  // context, module, function, stream, event, graph, node
 
+struct TensorMap;  // kernels/product_args.h: CUtensorMap
+
 struct KernelNodeParams {  // CUDA_KERNEL_NODE_PARAMS_v2
     DriverHandle function;
     unsigned grid_x, grid_y, grid_z;
@@ -76,6 +78,37 @@ struct KernelNodeParams {  // CUDA_KERNEL_NODE_PARAMS_v2
     X(add_kernel_node,                                                                        \
       "cuGraphAddKernelNode_v2",                                                              \
       (DriverHandle*, DriverHandle, const DriverHandle*, size_t, const KernelNodeParams*))    \
+    X(encode_tiled,                                                                           \
+      "cuTensorMapEncodeTiled",                                                               \
+      (TensorMap*,                                                                            \
+       int,                                                                                   \
+       unsigned,                                                                              \
+       void*,                                                                                 \
+       const uint64_t*,                                                                       \
+       const uint64_t*,                                                                       \
+       const unsigned*,                                                                       \
+       const unsigned*,                                                                       \
+       int,                                                                                   \
+       int,                                                                                   \
+       int,                                                                                   \
+       int))                                                                                  \
+    X(encode_im2col,                                                                          \
+      "cuTensorMapEncodeIm2col",                                                              \
+      (TensorMap*,                                                                            \
+       int,                                                                                   \
+       unsigned,                                                                              \
+       void*,                                                                                 \
+       const uint64_t*,                                                                       \
+       const uint64_t*,                                                                       \
+       const int*,                                                                            \
+       const int*,                                                                            \
+       unsigned,                                                                              \
+       unsigned,                                                                              \
+       const unsigned*,                                                                       \
+       int,                                                                                   \
+       int,                                                                                   \
+       int,                                                                                   \
+       int))                                                                                  \
     X(instantiate, "cuGraphInstantiateWithFlags", (DriverHandle*, DriverHandle, uint64_t))    \
     X(destroy_executable, "cuGraphExecDestroy", (DriverHandle))                               \
     X(launch_graph, "cuGraphLaunch", (DriverHandle, DriverHandle))

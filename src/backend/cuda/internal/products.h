@@ -101,6 +101,13 @@ private:
 [[nodiscard]] constexpr int64_t most_split_tiles(const DeviceInfo& d) {
     return int64_t{4} * d.num_multiprocessors;
 }
+struct TileSize {
+    int rows = 0;
+    int columns = 0;
+};
+[[nodiscard]] TileSize product_tile_size(const ProductConfig& config);
+// The kernel's arguments are HopperProductArgs (tensor_maps.h), not ProductArgs.
+[[nodiscard]] bool needs_tensor_maps(const ProductConfig& config);
 // The kernel can add a second, thin product to the first.
 [[nodiscard]] bool takes_second_product(const ProductConfig& config);
 

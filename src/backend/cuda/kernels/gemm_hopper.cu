@@ -3,43 +3,40 @@
 #include "backend/cuda/kernels/gemm_hopper.cuh"
 
 #if !defined(__CUDA_ARCH__) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
-#define LORA_HOPPER_BODY(...) lora::cuda::gemm_hopper<__VA_ARGS__>(p)
+#define LORA_HOPPER_BODY(...) lora::cuda::gemm_hopper<__VA_ARGS__>(args)
 #else
-#define LORA_HOPPER_BODY(...) static_cast<void>(p)  // never launched there
+#define LORA_HOPPER_BODY(...) static_cast<void>(args)  // never launched there
 #endif
 
-// clang-format off
-#define LORA_HOPPER(tile, columns, warpgroups, stages, blocks, gather, kind, b, contiguous, suffix, T) \
-    extern "C" __global__ void __launch_bounds__(warpgroups * 128, blocks)                            \
-        gemm_hopper_##tile##_##gather##_##b##_##suffix(                                               \
-            const __grid_constant__ lora::cuda::ProductArgs p) { \
-        LORA_HOPPER_BODY(T, lora::cuda::Gather::kind, contiguous, warpgroups, columns, stages);       \
+namespace lora::cuda {
+
+// Warpgroups, rows, columns, stages; product_tiles.cpp has the same.
+using Tile64x64 = HopperTile<1, 64, 64, 6>;
+using Tile128x64 = HopperTile<2, 128, 64, 4>;
+using Tile128x128 = HopperTile<2, 128, 128, 3>;
+using Tile128x160 = HopperTile<2, 128, 160, 5>;
+using Tile256x128 = HopperTile<2, 256, 128, 4>;
+using Tile256x160 = HopperTile<2, 256, 160, 4>;
+
+}  // namespace lora::cuda
+
+#define LORA_HOPPER(name, blocks, gather, kind, b, contiguous, suffix, T)                  \
+    extern "C" __global__ void __launch_bounds__(lora::cuda::Tile##name::kThreads, blocks) \
+        gemm_hopper_##name##_##gather##_##b##_##suffix(                                    \
+            const __grid_constant__ lora::cuda::HopperProductArgs args) {                  \
+        LORA_HOPPER_BODY(T, lora::cuda::Gather::kind, contiguous, lora::cuda::Tile##name); \
     }
-
-#define LORA_HOPPER_NK(tile, columns, warpgroups, stages, blocks, suffix, T)                            \
-    LORA_HOPPER(tile, columns, warpgroups, stages, blocks, plain, kPlain, nk, true, suffix, T)          \
-    LORA_HOPPER(tile, columns, warpgroups, stages, blocks, forward, kForward, nk, true, suffix, T)
-#define LORA_HOPPER_KN(tile, columns, warpgroups, stages, blocks, suffix, T)                            \
-    LORA_HOPPER(tile, columns, warpgroups, stages, blocks, plain, kPlain, kn, false, suffix, T)         \
-    LORA_HOPPER(tile, columns, warpgroups, stages, blocks, backward, kBackward, kn, false, suffix, T)
-
-#define LORA_HOPPER_TILES(suffix, T)                          \
-    LORA_HOPPER_NK(64x64, 64, 1, 4, 3, suffix, T)             \
-    LORA_HOPPER_KN(64x64, 64, 1, 4, 3, suffix, T)             \
-    LORA_HOPPER_NK(128x64, 64, 2, 4, 2, suffix, T)            \
-    LORA_HOPPER_KN(128x64, 64, 2, 4, 2, suffix, T)            \
-    LORA_HOPPER_NK(128x128, 128, 2, 3, 2, suffix, T)          \
-    LORA_HOPPER_KN(128x128, 128, 2, 3, 2, suffix, T)          \
-    LORA_HOPPER_NK(128x128_deep, 128, 2, 6, 1, suffix, T)     \
-    LORA_HOPPER_KN(128x128_deep, 128, 2, 6, 1, suffix, T)     \
-    LORA_HOPPER_NK(256x64, 64, 4, 5, 1, suffix, T)            \
-    LORA_HOPPER_KN(256x64, 64, 4, 5, 1, suffix, T)            \
-    LORA_HOPPER_NK(256x128, 128, 4, 4, 1, suffix, T)          \
-    LORA_HOPPER_KN(256x128, 128, 4, 4, 1, suffix, T)          \
-    LORA_HOPPER_NK(256x160, 160, 4, 4, 1, suffix, T)          \
-    LORA_HOPPER_KN(256x160, 160, 4, 4, 1, suffix, T)          \
-    LORA_HOPPER_NK(128x256, 256, 2, 4, 1, suffix, T)
-// clang-format on
-
+#define LORA_HOPPER_KINDS(name, blocks, suffix, T)                    \
+    LORA_HOPPER(name, blocks, plain, kPlain, nk, true, suffix, T)     \
+    LORA_HOPPER(name, blocks, plain, kPlain, kn, false, suffix, T)    \
+    LORA_HOPPER(name, blocks, forward, kForward, nk, true, suffix, T) \
+    LORA_HOPPER(name, blocks, backward, kBackward, kn, false, suffix, T)
+#define LORA_HOPPER_TILES(suffix, T)         \
+    LORA_HOPPER_KINDS(64x64, 2, suffix, T)   \
+    LORA_HOPPER_KINDS(128x64, 2, suffix, T)  \
+    LORA_HOPPER_KINDS(128x128, 2, suffix, T) \
+    LORA_HOPPER_KINDS(128x160, 1, suffix, T) \
+    LORA_HOPPER_KINDS(256x128, 1, suffix, T) \
+    LORA_HOPPER_KINDS(256x160, 1, suffix, T)
 LORA_HOPPER_TILES(bf16, __nv_bfloat16)
 LORA_HOPPER_TILES(f16, __half)

@@ -1,18 +1,47 @@
-// The product of product_args.h on Hopper's wgmma. A and B travel with cp.async into 128-byte
-// swizzled tiles (A may be gathered from an image on the way), and 64 x 16 slices of A meet
-// columns of B in shared memory.
+// The product of product_args.h on Hopper's wgmma. One warp has tiles of A and B copied into
+// 128-byte swizzled shared memory (A may be windows of an image), several steps ahead; the others,
+// in warpgroups of 64 rows a time, multiply what has arrived.
 // Types   bf16 or f16 in, fp32 accumulated, the same type out.
 // A second product over a thin A2 comes first, so that its sums can be scaled where they are.
-// Needs   strides and addresses in multiples of 8 elements; for a gathered A `channels`, and for
-//         several taps of B `b_tap_k`, in multiples of 64.
-// Launch  grid {tiles of m * tiles of n, 1, splits}, kWarpgroups * 128 threads,
-//         HopperTile::kSharedBytes of dynamic shared memory.
+// Needs   strides and addresses in multiples of 8 elements; for a gathered A `channels` in
+//         multiples of 64, and for its backward form stride 1.
+// Launch  grid {tiles of m * tiles of n, 1, splits}, Tile::kThreads threads, Tile::kSharedBytes of
+//         dynamic shared memory.
 // Cases   tests/support/cases/product.cpp (wide ones), lora_bench op linear, conv2d.
 #pragma once
 
-#include "backend/cuda/kernels/gemm_hopper_load.cuh"
+#include "backend/cuda/kernels/split_sum.cuh"
+#include "backend/cuda/kernels/tma.cuh"
+#include "backend/cuda/kernels/wgmma.cuh"
 
 namespace lora::cuda {
+
+enum class Gather { kPlain, kForward, kBackward };
+
+template <int kTileWarpgroups, int kTileRows, int kTileColumns, int kTileStages>
+struct HopperTile {
+    static constexpr int kWarpgroups = kTileWarpgroups;  // that multiply
+    static constexpr int kRows = kTileRows;
+    static constexpr int kColumns = kTileColumns;
+    static constexpr int kStages = kTileStages;
+    static constexpr int kRowTiles = kRows / 64 / kWarpgroups;  // of 64 rows, a warpgroup's
+    static constexpr int kMultiplyThreads = 128 * kWarpgroups;
+    // With many sums a thread, the copying warp's warpgroup gives its registers to the others.
+    static constexpr bool kTradesRegisters = kRowTiles * kColumns > 256;
+    static constexpr int kThreads = kMultiplyThreads + (kTradesRegisters ? 128 : 32);
+    static constexpr int kDepth = 64;
+    static constexpr int kRowBytes = kDepth * 2;
+    static constexpr int kABytes = kRows * kRowBytes;
+    // B with n contiguous comes in blocks of 64 columns.
+    static constexpr int kColumnBlocks = (kColumns + 63) / 64;
+    static constexpr int kBBytes = kColumnBlocks * 64 * kRowBytes;
+    static constexpr int kStageBytes = kABytes + kBBytes;
+    static constexpr int kPipelineBytes = kStages * kStageBytes;
+    static constexpr int kStagingStride = kColumns + 4;  // floats; rows of the result on their way
+    static constexpr int kBarrierBytes = 2 * kStages * 8;
+    static_assert(kWarpgroups * 64 * kStagingStride * 4 <= kPipelineBytes);
+    static_assert(kRows % (64 * kWarpgroups) == 0 && kABytes % 1024 == 0);
+};
 
 // Eight neighbours of one row: alpha * sum + bias + addend, rounded once.
 template <typename T>
@@ -38,147 +67,244 @@ __device__ __forceinline__ void store_eight(const ProductArgs& p, const float* s
     *reinterpret_cast<Vector<T, 8>*>(static_cast<T*>(p.dst) + at) = result;
 }
 
-template <typename T,
-          Gather kGather,
-          bool kDepthContiguous,
-          int kWarpgroups,
-          int kColumns,
-          int kStages>
-__device__ __forceinline__ void gemm_hopper(const ProductArgs& p) {
-    using Tile = HopperTile<kWarpgroups, kColumns, kStages>;
-    constexpr int kStep = kColumns <= 160 ? kColumns : 128;  // columns of one instruction
-    constexpr int kSteps = kColumns / kStep;
-    constexpr int kAhead = kStages - 2;
-    static_assert(kAhead >= 1);
-    extern __shared__ uint8_t shared_raw[];
-    const uint32_t raw = shared_address(shared_raw);
-    const uint32_t base = (raw + 1023U) & ~1023U;
+// What one block computes: its place in the result, and its steps along k.
+template <typename Tile>
+struct HopperBlock {
+    BlockPlace place;
+    int first_row;
+    int first_column;
+    int begin;   // of k
+    int count2;  // steps of the second product, which come first
+    int count;   // all steps
 
-    const BlockPlace place = place_in_grid();
-    // Neighbouring blocks share columns of B in groups of eight row tiles, for the L2 cache.
-    const int row_tiles = (p.m + Tile::kRows - 1) / Tile::kRows;
-    const int column_tiles = (p.n + kColumns - 1) / kColumns;
-    constexpr int kGroup = 8;
-    const int in_group = kGroup * column_tiles;
-    const int first_tile = place.tile / in_group * kGroup;
-    const int group_rows = min(row_tiles - first_tile, kGroup);
-    const int within = place.tile % in_group;
-    const int first_row = (first_tile + within % group_rows) * Tile::kRows;
-    const int first_column = within / group_rows * kColumns;
+    __device__ __forceinline__ explicit HopperBlock(const ProductArgs& p) : place(place_in_grid()) {
+        // Neighbouring blocks share columns of B in groups of eight row tiles, for the L2 cache.
+        constexpr int kGroup = 8;
+        const int row_tiles = (p.m + Tile::kRows - 1) / Tile::kRows;
+        const int column_tiles = (p.n + Tile::kColumns - 1) / Tile::kColumns;
+        const int in_group = kGroup * column_tiles;
+        const int first_tile = place.tile / in_group * kGroup;
+        const int group_rows = min(row_tiles - first_tile, kGroup);
+        const int within = place.tile % in_group;
+        first_row = (first_tile + within % group_rows) * Tile::kRows;
+        first_column = within / group_rows * Tile::kColumns;
+        begin = place.split * p.k_per_split;
+        const int end = min(p.k, begin + p.k_per_split);
+        count2 = p.k2 > 0 && place.split == 0 ? (p.k2 + Tile::kDepth - 1) / Tile::kDepth : 0;
+        count = count2 + (end - begin + Tile::kDepth - 1) / Tile::kDepth;
+    }
+};
 
-    const int begin = place.split * p.k_per_split;
-    const int end = min(p.k, begin + p.k_per_split);
-    const int count2 = kGather == Gather::kPlain && p.a2 != nullptr && place.split == 0
-                           ? (p.k2 + Tile::kDepth - 1) / Tile::kDepth
-                           : 0;
-    const int count = count2 + (end - begin + Tile::kDepth - 1) / Tile::kDepth;
-
-    RowsOfA<T, kGather, Tile> rows(p, first_row, begin);
-    const ColumnsOfB<T, kDepthContiguous, Tile> columns(
-        static_cast<const T*>(p.b), p.b_stride_k, p.b_stride_n, p.n, first_column);
-    // Where the next step of B begins: its taps may lie apart.
-    int tap = begin / p.b_tap_k;
-    int k_in_tap = begin - tap * p.b_tap_k;
-    int64_t b_offset = tap * p.b_tap_stride + k_in_tap * p.b_stride_k;
-    const auto load = [&](int i) {
-        const uint32_t stage = base + (i % kStages) * Tile::kStageBytes;
-        if (i < count2) {
-            const int k = i * Tile::kDepth;
-            load_second_a<T, Tile>(p, first_row, k, stage);
-            const ColumnsOfB<T, kDepthContiguous, Tile> second(
-                static_cast<const T*>(p.b2), p.b2_stride_k, p.b2_stride_n, p.n, first_column);
-            second.load(k * p.b2_stride_k, p.k2 - k, stage + Tile::kABytes);
-        } else if (i < count) {
-            const int left = end - begin - (i - count2) * Tile::kDepth;
-            rows.load(p, left, stage);
-            columns.load(b_offset, left, stage + Tile::kABytes);
-            b_offset += Tile::kDepth * p.b_stride_k;
-            if (!kDepthContiguous && kGather != Gather::kPlain) {
-                k_in_tap += Tile::kDepth;
-                if (k_in_tap >= p.b_tap_k) {
-                    k_in_tap = 0;
-                    b_offset = ++tap * p.b_tap_stride;
-                }
+template <Gather kGather, bool kDepthContiguous, typename Tile>
+__device__ __forceinline__ void copy_b(
+    uint32_t dst, const TensorMap& map, uint32_t barrier, int first_column, int k, int tap) {
+    if constexpr (kDepthContiguous) {
+        copy_tile_2d(dst, map, barrier, k, first_column);
+    } else {
+#pragma unroll
+        for (int j = 0; j < Tile::kColumnBlocks; ++j) {
+            const uint32_t to = dst + j * (64 * Tile::kRowBytes);
+            if constexpr (kGather == Gather::kPlain) {
+                copy_tile_2d(to, map, barrier, first_column + j * 64, k);
+            } else {
+                copy_tile_3d(to, map, barrier, first_column + j * 64, tap, k);
             }
         }
-        asm volatile("cp.async.commit_group;\n" ::: "memory");
-    };
-
-    float d[kSteps][kStep / 2];
-#pragma unroll
-    for (int s = 0; s < kSteps; ++s) {
-#pragma unroll
-        for (int j = 0; j < kStep / 2; ++j) d[s][j] = 0.0F;
     }
-#pragma unroll
-    for (int i = 0; i < kAhead; ++i) load(i);
+}
+
+// The copying thread: fills stages in turn, each when all warps are done with what it held.
+template <Gather kGather, bool kDepthContiguous, typename Tile>
+__device__ __forceinline__ void copy_steps(const HopperProductArgs& args,
+                                           const HopperBlock<Tile>& block,
+                                           uint32_t base,
+                                           uint32_t arrived,
+                                           uint32_t free) {
+    const ProductArgs& p = args.product;
+    // Bytes that arrive, zeros for what is outside included.
+    constexpr uint32_t kBytes =
+        Tile::kABytes + (kDepthContiguous ? Tile::kColumns * Tile::kRowBytes : Tile::kBBytes);
+    WindowPlace window{};
+    int tap = 0;
+    int tap_y = 0;
+    int tap_x = 0;
+    int channel = block.begin;
+    if constexpr (kGather != Gather::kPlain) {
+        const int out_x = block.first_row % p.out_width;
+        const int rest = block.first_row / p.out_width;
+        const int out_y = rest % p.out_height;
+        window = {rest / p.out_height, out_y * p.stride - p.pad_top, out_x * p.stride - p.pad_left};
+        tap = block.begin / p.channels;
+        channel = block.begin - tap * p.channels;
+        tap_y = tap / p.kernel_width;
+        tap_x = tap - tap_y * p.kernel_width;
+    }
+    for (int i = 0; i < block.count; ++i) {
+        const int stage = i % Tile::kStages;
+        const uint32_t a = base + stage * Tile::kStageBytes;
+        const uint32_t b = a + Tile::kABytes;
+        const uint32_t barrier = arrived + stage * 8;
+        if (i >= Tile::kStages) barrier_wait(free + stage * 8, (i / Tile::kStages - 1) % 2);
+        barrier_expect(barrier, kBytes);
+        if (i < block.count2) {
+            const int k = i * Tile::kDepth;
+            copy_tile_2d(a, args.a2, barrier, k, block.first_row);
+            copy_b<kGather, kDepthContiguous, Tile>(b, args.b2, barrier, block.first_column, k, 0);
+            continue;
+        }
+        if constexpr (kGather == Gather::kPlain) {
+            copy_tile_2d(a, args.a, barrier, channel, block.first_row);
+            copy_b<kGather, kDepthContiguous, Tile>(
+                b, args.b, barrier, block.first_column, channel, 0);
+            channel += Tile::kDepth;
+        } else {
+            // Backward the same window is looked at from its other end.
+            const bool forward = kGather == Gather::kForward;
+            copy_window_tile(a,
+                             args.a,
+                             barrier,
+                             window,
+                             channel,
+                             forward ? tap_y : p.kernel_height - 1 - tap_y,
+                             forward ? tap_x : p.kernel_width - 1 - tap_x);
+            const int k = kDepthContiguous ? tap * p.channels + channel : channel;
+            copy_b<kGather, kDepthContiguous, Tile>(b, args.b, barrier, block.first_column, k, tap);
+            channel += Tile::kDepth;
+            if (channel < p.channels) continue;
+            channel = 0;
+            ++tap;
+            if (++tap_x == p.kernel_width) {
+                tap_x = 0;
+                ++tap_y;
+            }
+        }
+    }
+}
+
+// The sums of one warpgroup: row tiles, instructions side by side, registers.
+template <typename Tile>
+struct HopperSums {
+    static constexpr int kStep = Tile::kColumns;  // columns of one instruction
+    static constexpr int kCount = Tile::kRowTiles * kStep / 2;
+    float at[Tile::kRowTiles][kStep / 2];
+};
+
+template <typename T, bool kDepthContiguous, typename Tile>
+__device__ __forceinline__ void multiply_steps(const HopperBlock<Tile>& block,
+                                               HopperSums<Tile>& sums,
+                                               float alpha2,
+                                               uint32_t base,
+                                               uint32_t arrived,
+                                               uint32_t free) {
+    constexpr int kStep = HopperSums<Tile>::kStep;
     const int warpgroup = static_cast<int>(threadIdx.x) / 128;
-    for (int i = 0; i < count; ++i) {
-        asm volatile("cp.async.wait_group %0;\n" ::"n"(kAhead - 1) : "memory");
-        fence_for_wgmma();
-        __syncthreads();  // stage i is there; everybody is done with stage i - 2
-        load(i + kAhead);
-        const uint32_t stage = base + (i % kStages) * Tile::kStageBytes;
-        const uint32_t a = stage + warpgroup * (64 * Tile::kRowBytes);
-        const uint32_t b = stage + Tile::kABytes;
-        if (i == count2 && count2 > 0) {
+    const bool speaks = threadIdx.x % 32 == 0;
+#pragma unroll
+    for (int r = 0; r < Tile::kRowTiles; ++r) {
+#pragma unroll
+        for (int j = 0; j < kStep / 2; ++j) sums.at[r][j] = 0.0F;
+    }
+    for (int i = 0; i < block.count; ++i) {
+        const int stage = i % Tile::kStages;
+        const uint32_t a =
+            base + stage * Tile::kStageBytes + warpgroup * (Tile::kRowTiles * 64 * Tile::kRowBytes);
+        const uint32_t b = base + stage * Tile::kStageBytes + Tile::kABytes;
+        barrier_wait(arrived + stage * 8, i / Tile::kStages % 2);
+        if (i == block.count2 && i > 0) {
             // The second product is done; from here on the first is added to it.
             wgmma_wait<0>();
 #pragma unroll
-            for (int s = 0; s < kSteps; ++s) {
+            for (int r = 0; r < Tile::kRowTiles; ++r) {
 #pragma unroll
-                for (int j = 0; j < kStep / 2; ++j) d[s][j] *= p.alpha2;
+                for (int j = 0; j < kStep / 2; ++j) sums.at[r][j] *= alpha2;
             }
         }
         wgmma_fence();
 #pragma unroll
         for (int k = 0; k < Tile::kDepth / 16; ++k) {
-            const int keep = i + k;
-            const uint64_t a_tile = tile_descriptor(a + k * 32, 16, 1024);
+            const uint64_t b_tile = kDepthContiguous
+                                        ? tile_descriptor(b + k * 32, 16, 1024)
+                                        : tile_descriptor(b + k * (16 * 128), 64 * 128, 1024);
 #pragma unroll
-            for (int s = 0; s < kSteps; ++s) {
-                if constexpr (kDepthContiguous) {
-                    const uint32_t at = b + s * (kStep * Tile::kRowBytes) + k * 32;
-                    wgmma<T, kStep, 0>(d[s], a_tile, tile_descriptor(at, 16, 1024), keep);
-                } else {
-                    const uint32_t at = b + s * (kStep / 64) * (64 * 128) + k * (16 * 128);
-                    wgmma<T, kStep, 1>(d[s], a_tile, tile_descriptor(at, 64 * 128, 1024), keep);
-                }
+            for (int r = 0; r < Tile::kRowTiles; ++r) {
+                const uint64_t a_tile =
+                    tile_descriptor(a + r * (64 * Tile::kRowBytes) + k * 32, 16, 1024);
+                wgmma<T, kStep, kDepthContiguous ? 0 : 1>(sums.at[r], a_tile, b_tile, i + k);
             }
         }
         wgmma_commit();
         wgmma_wait<1>();
+        if (i > 0 && speaks) barrier_arrive(free + (i - 1) % Tile::kStages * 8);
     }
     wgmma_wait<0>();
-    asm volatile("cp.async.wait_group 0;\n" ::: "memory");
-    __syncthreads();
-    if (!join_splits<kColumns / 2>(&d[0][0], p.split, place)) return;
+}
 
-    // The result goes through shared memory so that rows are written in 16-byte pieces.
-    float* staging = reinterpret_cast<float*>(shared_raw + (base - raw));
+// The result goes through shared memory so that rows are written in 16-byte pieces.
+template <typename T, typename Tile>
+__device__ __forceinline__ void store_hopper(const ProductArgs& p,
+                                             const HopperBlock<Tile>& block,
+                                             const HopperSums<Tile>& sums,
+                                             float* staging) {
+    constexpr int kStride = Tile::kStagingStride;
+    constexpr int kPieces = Tile::kColumns / 8;
     const int lane = static_cast<int>(threadIdx.x) % 32;
-    const int warp = static_cast<int>(threadIdx.x) / 32;  // 16 rows each
+    const int warp = static_cast<int>(threadIdx.x) / 32;  // 16 rows of each row tile
+    float* own = staging + warp * 16 * kStride;
+    const int first_row = block.first_row + warp / 4 * (Tile::kRowTiles * 64) + warp % 4 * 16;
 #pragma unroll
-    for (int s = 0; s < kSteps; ++s) {
+    for (int r = 0; r < Tile::kRowTiles; ++r) {
+        __syncwarp();  // the rows before have left
 #pragma unroll
-        for (int j = 0; j < kStep / 8; ++j) {
-            const int row = warp * 16 + lane / 4;
-            const int column = s * kStep + j * 8 + lane % 4 * 2;
-            float* upper = staging + row * Tile::kStagingStride + column;
-            float* lower = upper + 8 * Tile::kStagingStride;
-            *reinterpret_cast<float2*>(upper) = make_float2(d[s][j * 4], d[s][j * 4 + 1]);
-            *reinterpret_cast<float2*>(lower) = make_float2(d[s][j * 4 + 2], d[s][j * 4 + 3]);
+        for (int j = 0; j < HopperSums<Tile>::kStep / 8; ++j) {
+            float* upper = own + lane / 4 * kStride + j * 8 + lane % 4 * 2;
+            float* lower = upper + 8 * kStride;
+            const float* c = &sums.at[r][j * 4];
+            *reinterpret_cast<float2*>(upper) = make_float2(c[0], c[1]);
+            *reinterpret_cast<float2*>(lower) = make_float2(c[2], c[3]);
+        }
+        __syncwarp();
+        for (int item = lane; item < 16 * kPieces; item += 32) {
+            const int m = first_row + r * 64 + item / kPieces;
+            const int n = block.first_column + item % kPieces * 8;
+            if (m >= p.m || n >= p.n) continue;
+            store_eight<T>(p, own + item / kPieces * kStride + item % kPieces * 8, m, n);
         }
     }
-    __syncwarp();
-    constexpr int kPieces = kColumns / 8;
-    for (int item = lane; item < 16 * kPieces; item += 32) {
-        const int row = warp * 16 + item / kPieces;
-        const int n = first_column + item % kPieces * 8;
-        const int m = first_row + row;
-        if (m >= p.m || n >= p.n) continue;
-        const float* sums = staging + row * Tile::kStagingStride + item % kPieces * 8;
-        store_eight<T>(p, sums, m, n);
+}
+
+template <typename T, Gather kGather, bool kDepthContiguous, typename Tile>
+__device__ __forceinline__ void gemm_hopper(const HopperProductArgs& args) {
+    extern __shared__ uint8_t shared_raw[];
+    const ProductArgs& p = args.product;
+    const uint32_t raw = shared_address(shared_raw);
+    const uint32_t base = (raw + 1023U) & ~1023U;
+    const uint32_t arrived = base + Tile::kPipelineBytes;
+    const uint32_t free = arrived + Tile::kStages * 8;
+    if (threadIdx.x == 0) {
+        for (int i = 0; i < Tile::kStages; ++i) {
+            barrier_init(arrived + i * 8, 1);
+            barrier_init(free + i * 8, Tile::kMultiplyThreads / 32);
+        }
+        barriers_ready();
+    }
+    __syncthreads();
+    const HopperBlock<Tile> block(p);
+    if (threadIdx.x >= Tile::kMultiplyThreads) {
+        if constexpr (Tile::kTradesRegisters) registers_for_copying();
+        if (threadIdx.x == Tile::kMultiplyThreads) {
+            copy_steps<kGather, kDepthContiguous, Tile>(args, block, base, arrived, free);
+        }
+    } else {
+        if constexpr (Tile::kTradesRegisters) registers_for_multiplying();
+        const auto wait = [] { barrier_among<Tile::kMultiplyThreads>(); };
+        HopperSums<Tile> sums;
+        multiply_steps<T, kDepthContiguous, Tile>(block, sums, p.alpha2, base, arrived, free);
+        wait();  // nobody reads the stages any more
+        if (join_splits<HopperSums<Tile>::kCount>(
+                &sums.at[0][0], p.split, block.place, Tile::kMultiplyThreads, wait)) {
+            store_hopper<T, Tile>(
+                p, block, sums, reinterpret_cast<float*>(shared_raw + (base - raw)));
+        }
     }
 }
 

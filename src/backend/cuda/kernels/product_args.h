@@ -73,6 +73,19 @@ struct ProductArgs {
     int wide = 0;
 };
 
+// Where a tile copy finds its data (tma.cuh): made by the driver, opaque to everybody else.
+struct alignas(64) TensorMap {
+    uint64_t words[16] = {};
+};
+struct HopperProductArgs {
+    TensorMap a;   // [m, k], or the windows of an image
+    TensorMap b;   // as it lies: [n, k] or [k, n]; [O, taps, I] of a convolution backward
+    TensorMap a2;  // [m, k2]
+    TensorMap b2;  // as b
+    // pad_top and pad_left are those of the window in A, backward too (kernel - 1 - pad).
+    ProductArgs product;
+};
+
 // dst[o, i, tap] = alpha * sum_p dy[p, o] x[pixel of p and tap, i] (+ dst)
 struct WeightGradientArgs {
     const void* dy = nullptr;  // [points, out]

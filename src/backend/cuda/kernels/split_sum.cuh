@@ -20,17 +20,16 @@ __device__ __forceinline__ BlockPlace place_in_grid() {
         static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x), static_cast<int>(blockIdx.z)};
 }
 
-// True in the block that has the whole sum of its tile in `sums` now, false in the others,
-// which are done. All threads must call it.
-template <int kCount>
-__device__ __forceinline__ bool join_splits(float* sums,
-                                            const SplitSum& split,
-                                            const BlockPlace& place) {
+// True in the block that has the whole sum of its tile in `sums` now, false in the others, which
+// are done. `threads` threads, from the first on, must call it; `wait` is a barrier among them.
+template <int kCount, typename Wait>
+__device__ __forceinline__ bool join_splits(
+    float* sums, const SplitSum& split, const BlockPlace& place, int threads, Wait wait) {
     static_assert(kCount % 4 == 0);
     if (split.count == 1) return true;
-    const int64_t threads = blockDim.x;
-    const int64_t stride = place.tiles * threads * kCount;  // floats of one split
-    float* tile = split.partial + (place.tile * threads * kCount + threadIdx.x * 4);
+    const int thread = static_cast<int>(threadIdx.x);
+    const int64_t stride = static_cast<int64_t>(place.tiles) * threads * kCount;  // of one split
+    float* tile = split.partial + static_cast<int64_t>(place.tile) * threads * kCount + thread * 4;
     float* own = tile + place.split * stride;
 #pragma unroll
     for (int i = 0; i < kCount; i += 4) {
@@ -39,11 +38,11 @@ __device__ __forceinline__ bool join_splits(float* sums,
     }
     __threadfence();
     __shared__ unsigned before;
-    __syncthreads();  // all threads have left theirs
-    if (threadIdx.x == 0) before = atomicAdd(split.arrivals + place.tile, 1U);
-    __syncthreads();
+    wait();  // all threads have left theirs
+    if (thread == 0) before = atomicAdd(split.arrivals + place.tile, 1U);
+    wait();
     if (before + 1 != static_cast<unsigned>(split.count)) return false;
-    if (threadIdx.x == 0) split.arrivals[place.tile] = 0;  // for the next launch
+    if (thread == 0) split.arrivals[place.tile] = 0;  // for the next launch
     __threadfence();
 #pragma unroll
     for (int i = 0; i < kCount; ++i) sums[i] = 0.0F;
@@ -59,6 +58,13 @@ __device__ __forceinline__ bool join_splits(float* sums,
         }
     }
     return true;
+}
+template <int kCount>
+__device__ __forceinline__ bool join_splits(float* sums,
+                                            const SplitSum& split,
+                                            const BlockPlace& place) {
+    return join_splits<kCount>(
+        sums, split, place, static_cast<int>(blockDim.x), [] { __syncthreads(); });
 }
 
 }  // namespace lora::cuda

@@ -115,9 +115,18 @@ template <int kPending>
 __device__ __forceinline__ void wgmma_wait() {
     asm volatile("wgmma.wait_group.sync.aligned %0;\n" ::"n"(kPending) : "memory");
 }
-// What cp.async wrote becomes visible to wgmma, which reads through another path.
-__device__ __forceinline__ void fence_for_wgmma() {
-    asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory");
+
+// Of 384 threads, which start with 168 registers each, one warpgroup copies and two multiply.
+__device__ __forceinline__ void registers_for_copying() {
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 40;\n");
+}
+__device__ __forceinline__ void registers_for_multiplying() {
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 232;\n");
+}
+// A barrier among the first kThreads threads of the block.
+template <int kThreads>
+__device__ __forceinline__ void barrier_among() {
+    asm volatile("bar.sync 1, %0;\n" ::"n"(kThreads) : "memory");
 }
 
 }  // namespace lora::cuda
