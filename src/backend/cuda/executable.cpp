@@ -111,6 +111,7 @@ public:
         print_trace_ = trace != nullptr && std::strcmp(trace, "1") == 0;
         session_.arena->reserve(plan_.arena_bytes);
         place_parameter_copies();
+        find_made_on_the_way();
         // Weights are uploaded now, so that a missing or wrong one is told at once.
         for (const ir::Node& node : plan_.graph.nodes()) {
             if (ir::op_info(node.op).is_view) continue;
@@ -197,6 +198,17 @@ private:
         if (used > 0) session_.parameter_copies->reserve(used);
     }
 
+    // Nodes whose results other nodes' kernels make (mid_source).
+    void find_made_on_the_way() {
+        made_on_the_way_.assign(plan_.graph.nodes().size(), false);
+        for (const ir::Node& node : plan_.graph.nodes()) {
+            const ir::Node* source = mid_source(session_.card->info(), plan_.graph, node);
+            if (source == nullptr) continue;
+            const int32_t maker = plan_.graph.value(source->outputs[0]).producer;
+            made_on_the_way_[static_cast<size_t>(maker)] = true;
+        }
+    }
+
     // One launch for all casts of parameters; none when there are none.
     void add_parameter_casts() {
         NodeLaunches result;
@@ -257,6 +269,12 @@ private:
             if (!frozen) result.reads.push_back(range);
             const uint32_t mutated = ir::op_info(node.op).mutated_inputs;
             if ((mutated >> i & 1U) != 0) result.writes.push_back(range);
+        }
+        if (const ir::Node* source = mid_source(session_.card->info(), plan_.graph, node)) {
+            context.mid_factor = locate(*source, 1, source->inputs[1]);
+            result.reads.push_back(
+                {context.mid_factor, plan_.graph.value(source->inputs[1]).num_bytes()});
+            result.writes.push_back({context.in[4], plan_.graph.value(node.inputs[4]).num_bytes()});
         }
         for (const ir::ValueId id : node.outputs) {
             const bool outside = plan_.graph.value(id).kind != ir::ValueKind::kTemp;
@@ -332,6 +350,7 @@ private:
         for (size_t i = 0; i < plan_.graph.nodes().size(); ++i) {
             const ir::Node& node = plan_.graph.nodes()[i];
             if (ir::op_info(node.op).is_view || casts_parameter(plan_.graph, node)) continue;
+            if (made_on_the_way_[i]) continue;
             NodeLaunches launches = make_launches(static_cast<int32_t>(i));
             if (!join_last(launches)) nodes_.push_back(std::move(launches));
         }
@@ -357,8 +376,8 @@ private:
         tuning_output_ = elsewhere.address();
         for (size_t i = 0; i < nodes.size(); ++i) {
             if (!is_product(nodes[i].op)) continue;
-            const ProductShape shape = product_shape(plan_.graph, nodes[i]);
-            if (is_grouped_gradient(session_.card->info(), shape)) continue;
+            const ProductShape shape = product_shape(session_.card->info(), plan_.graph, nodes[i]);
+            if (made_on_the_way_[i] || is_grouped_gradient(session_.card->info(), shape)) continue;
             session_.tuner->decide(shape,
                                    [&] { return make_launches(static_cast<int32_t>(i)).launches; });
         }
@@ -459,6 +478,7 @@ private:
     plan::MemoryPlan plan_;
     backend::Bindings bindings_;
     std::unordered_map<int32_t, size_t> parameter_copies_;  // value index -> offset
+    std::vector<bool> made_on_the_way_;                     // by node
     std::unique_ptr<DeviceMemory> cast_pieces_;
     std::unique_ptr<DeviceMemory> arrivals_;
     std::vector<NodeLaunches> nodes_;

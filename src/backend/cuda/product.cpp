@@ -66,7 +66,7 @@ void set_plain(bool depth_contiguous, Form& f) {
         is_multiple_of_8(f.shape.k) && (depth_contiguous || is_multiple_of_8(f.shape.n));
 }
 
-Form linear_form(const ir::Graph& g, const ir::Node& n) {
+Form linear_form(const DeviceInfo& d, const ir::Graph& g, const ir::Node& n) {
     const ir::Value& x = input(g, n, 0);
     const ir::Value& w = input(g, n, 1);
     const int in_axis = n.attrs.transpose_weight ? 0 : 1;
@@ -77,6 +77,9 @@ Form linear_form(const ir::Graph& g, const ir::Node& n) {
     set_plain(!n.attrs.transpose_weight, f);
     set_slots(g, n, 2, 3, f);
     if (n.inputs[4].valid()) f.shape.k2 = input(g, n, 4).shape[-1];
+    if (f.shape.vector && f.shape.wide && mid_source(d, g, n) != nullptr) {
+        f.shape.kind = n.attrs.transpose_weight ? ProductKind::kLoraKn : ProductKind::kLoraNk;
+    }
     return f;
 }
 
@@ -182,9 +185,9 @@ Form gradient_form(const ir::Graph& g, const ir::Node& n) {
     return f;
 }
 
-Form form_of(const ir::Graph& g, const ir::Node& n) {
+Form form_of(const DeviceInfo& d, const ir::Graph& g, const ir::Node& n) {
     if (is_gradient(n)) return gradient_form(g, n);
-    return n.op == OpKind::kLinear ? linear_form(g, n) : conv_form(g, n);
+    return n.op == OpKind::kLinear ? linear_form(d, g, n) : conv_form(g, n);
 }
 
 // The choice for a shape whose addresses are known; `planned` is the shape that product_scratch
@@ -255,30 +258,42 @@ void set_product_args(Launch& launch,
     }
 }
 
-// The second product of a linear layer, for kernels that compute one at a time: added to dst.
-Launches second_launches(const NodeContext& c, const ProductArgs& first, const Form& form) {
-    const ProductShape& whole = form.shape;
+// A product beside the node's own, in one launch: A [m, k] B, B lying as the node's does.
+struct Beside {
+    const void* a = nullptr;
+    const void* b = nullptr;
+    const void* addend = nullptr;
+    void* dst = nullptr;
+    int64_t n = 0;
+    int64_t k = 0;
+    double alpha = 1;
+};
+
+bool is_aligned(const void* p) { return is_aligned(reinterpret_cast<DevicePtr>(p)); }
+
+Launch beside_launch(const NodeContext& c, const ProductShape& own, const Beside& product) {
     Form f;
-    f.shape.dtype = whole.dtype;
-    set_sizes(whole.m, whole.n, whole.k2, f);
-    set_plain(whole.kind == ProductKind::kPlainNk, f);
-    f.shape.vector = f.shape.vector && is_aligned(c.in[4]) && is_aligned(c.in[5]);
-    f.shape.wide = first.wide != 0;
+    f.shape.dtype = own.dtype;
+    set_sizes(own.m, product.n, product.k, f);
+    set_plain(is_depth_contiguous(own.kind), f);
+    f.shape.vector = f.shape.vector && is_aligned(product.a) && is_aligned(product.b);
+    f.shape.wide = f.shape.wide && is_aligned(product.addend) && is_aligned(product.dst);
     ProductArgs args = f.args;
-    args.a = c.in_ptr(4);
-    args.b = c.in_ptr(5);
-    args.addend = args.dst = first.dst;
-    args.alpha = static_cast<float>(c.node.attrs.alpha2);
-    args.wide = first.wide;
+    args.a = product.a;
+    args.b = product.b;
+    args.addend = product.addend;
+    args.dst = product.dst;
+    args.alpha = static_cast<float>(product.alpha);
+    args.wide = f.shape.wide ? 1 : 0;
     const std::vector<ProductConfig> candidates = candidate_configs(c.device, f.shape);
     const auto unsplit = std::find_if(
         candidates.begin(), candidates.end(), [](const ProductConfig& x) { return x.splits == 1; });
     const ProductConfig config{
         unsplit == candidates.end() ? candidates.front().tile : unsplit->tile, 1};
     args.k_per_split = depth_of_split(f.shape, config);
-    Launches launches{product_launch(f.shape, config)};
-    set_product_args(launches.back(), args, f.shape, config);
-    return launches;
+    Launch launch = product_launch(f.shape, config);
+    set_product_args(launch, args, f.shape, config);
+    return launch;
 }
 
 // The kernel takes the second product along, or it follows in a launch of its own.
@@ -287,8 +302,18 @@ bool takes_second(const NodeContext& c, const ProductShape& shape, const Product
            is_aligned(c.in[5]);
 }
 
+void set_second(const NodeContext& c, const ProductShape& shape, ProductArgs& args) {
+    const bool depth_contiguous = is_depth_contiguous(shape.kind);
+    args.a2 = c.in_ptr(4);
+    args.b2 = c.in_ptr(5);
+    args.k2 = narrow<int>(shape.k2);
+    args.b2_stride_k = depth_contiguous ? 1 : shape.n;
+    args.b2_stride_n = depth_contiguous ? shape.k2 : 1;
+    args.alpha2 = static_cast<float>(c.node.attrs.alpha2);
+}
+
 Launches matrix_launches(const NodeContext& c) {
-    const Form form = form_of(c.graph, c.node);
+    const Form form = form_of(c.device, c.graph, c.node);
     ProductArgs args = form.args;
     ScratchLayout layout(c.scratch);
     Launches launches;
@@ -305,37 +330,59 @@ Launches matrix_launches(const NodeContext& c) {
     args.dst = c.out_ptr();
     args.alpha = static_cast<float>(c.node.attrs.alpha);
 
-    const auto aligned = [](const void* p) { return is_aligned(reinterpret_cast<DevicePtr>(p)); };
     ProductShape shape = form.shape;
-    shape.vector = shape.vector && aligned(args.a) && aligned(args.b);
-    shape.wide = shape.wide && aligned(args.dst) && aligned(args.bias) && aligned(args.addend);
+    shape.vector = shape.vector && is_aligned(args.a) && is_aligned(args.b);
+    shape.wide =
+        shape.wide && is_aligned(args.dst) && is_aligned(args.bias) && is_aligned(args.addend);
     args.wide = shape.wide ? 1 : 0;
+    const ir::Node* source = mid_source(c.device, c.graph, c.node);
+    const bool planned_mid =
+        shape.kind == ProductKind::kLoraNk || shape.kind == ProductKind::kLoraKn;
+    const bool makes_mid = planned_mid && shape.vector && shape.wide && is_aligned(c.mid_factor) &&
+                           is_aligned(c.in[4]) && is_aligned(c.in[5]);
+    if (planned_mid && !makes_mid) {
+        shape.kind =
+            is_depth_contiguous(shape.kind) ? ProductKind::kPlainNk : ProductKind::kPlainKn;
+    }
+    if (source != nullptr && !makes_mid) {
+        launches.push_back(beside_launch(c,
+                                         shape,
+                                         {.a = args.a,
+                                          .b = reinterpret_cast<const void*>(c.mid_factor),
+                                          .dst = c.in_ptr(4),
+                                          .n = shape.k2,
+                                          .k = shape.k,
+                                          .alpha = source->attrs.alpha}));
+    }
     const ProductConfig config = config_for(c, shape, form.shape);
     args.k_per_split = depth_of_split(shape, config);
     args.split = split_sum(c, layout, shape, config);
 
-    const bool second_apart = shape.k2 > 0 && !takes_second(c, shape, config);
-    if (shape.k2 > 0 && !second_apart) {
-        const bool depth_contiguous = shape.kind == ProductKind::kPlainNk;
-        args.a2 = c.in_ptr(4);
-        args.b2 = c.in_ptr(5);
-        args.k2 = narrow<int>(shape.k2);
-        args.b2_stride_k = depth_contiguous ? 1 : shape.n;
-        args.b2_stride_n = depth_contiguous ? shape.k2 : 1;
-        args.alpha2 = static_cast<float>(c.node.attrs.alpha2);
+    const bool second_apart = shape.k2 > 0 && !makes_mid && !takes_second(c, shape, config);
+    if (shape.k2 > 0 && !second_apart) set_second(c, shape, args);
+    if (makes_mid) {
+        args.a2 = reinterpret_cast<const void*>(c.mid_factor);
+        args.mid = c.in_ptr(4);
+        args.alpha_mid = static_cast<float>(source->attrs.alpha);
     }
     launches.push_back(product_launch(shape, config));
     set_product_args(launches.back(), args, shape, config);
     if (second_apart) {
-        for (Launch& launch : second_launches(c, args, form)) {
-            launches.push_back(std::move(launch));
-        }
+        launches.push_back(beside_launch(c,
+                                         shape,
+                                         {.a = c.in_ptr(4),
+                                          .b = c.in_ptr(5),
+                                          .addend = args.dst,
+                                          .dst = args.dst,
+                                          .n = shape.n,
+                                          .k = shape.k2,
+                                          .alpha = c.node.attrs.alpha2}));
     }
     return launches;
 }
 
 Launches gradient_launches(const NodeContext& c) {
-    const Form form = form_of(c.graph, c.node);
+    const Form form = form_of(c.device, c.graph, c.node);
     WeightGradientArgs args = form.gradient;
     args.dy = c.in_ptr(0);
     args.x = c.in_ptr(1);
@@ -354,10 +401,42 @@ Launches gradient_launches(const NodeContext& c) {
 
 }  // namespace
 
-ProductShape product_shape(const ir::Graph& g, const ir::Node& n) { return form_of(g, n).shape; }
+const ir::Node* mid_source(const DeviceInfo& d, const ir::Graph& g, const ir::Node& n) {
+    if (d.compute_major != 9 || n.op != OpKind::kLinear || !n.inputs[4].valid()) return nullptr;
+    const ir::ValueId mid = ir::storage_of(g, n.inputs[4]);
+    const int32_t maker = g.value(mid).producer;
+    if (maker < 0) return nullptr;
+    const ir::Node& source = g.nodes()[static_cast<size_t>(maker)];
+    const auto has = [&source](size_t slot) { return source.inputs[slot].valid(); };
+    if (source.op != OpKind::kLinear || has(2) || has(3) || has(4) ||
+        source.attrs.transpose_weight != n.attrs.transpose_weight ||
+        ir::storage_of(g, source.inputs[0]) != ir::storage_of(g, n.inputs[0])) {
+        return nullptr;
+    }
+    const ir::Value& value = g.value(mid);
+    const int64_t width = value.shape[-1];
+    if (value.dtype == DType::kF32 || width > kMostMidColumns || !is_multiple_of_8(width) ||
+        input(g, n, 0).shape.num_elements() != input(g, source, 0).shape.num_elements()) {
+        return nullptr;
+    }
+    // Nobody may want it before n runs.
+    const int32_t own = g.value(n.outputs[0]).producer;
+    for (int32_t i = maker + 1; i < own; ++i) {
+        const ir::Node& between = g.nodes()[static_cast<size_t>(i)];
+        if (ir::op_info(between.op).is_view) continue;
+        for (const ir::ValueId id : between.inputs) {
+            if (id.valid() && ir::storage_of(g, id) == mid) return nullptr;
+        }
+    }
+    return &source;
+}
+
+ProductShape product_shape(const DeviceInfo& d, const ir::Graph& g, const ir::Node& n) {
+    return form_of(d, g, n).shape;
+}
 
 size_t product_scratch(const DeviceInfo& d, const ir::Graph& g, const ir::Node& n) {
-    const Form form = form_of(g, n);
+    const Form form = form_of(d, g, n);
     if (is_grouped_gradient(d, form.shape)) return 0;
     size_t partial = 0;
     for (const ProductConfig& config : candidate_configs(d, form.shape)) {

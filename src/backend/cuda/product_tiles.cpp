@@ -14,6 +14,7 @@ enum class Family : uint8_t { kTensor, kElements, kSimt, kHopper };
 
 constexpr unsigned bit(ProductKind kind) { return 1U << static_cast<unsigned>(kind); }
 constexpr unsigned kPlain = bit(ProductKind::kPlainNk) | bit(ProductKind::kPlainKn);
+constexpr unsigned kLora = bit(ProductKind::kLoraNk) | bit(ProductKind::kLoraKn);
 constexpr unsigned kGemm = kPlain | bit(ProductKind::kForwardNk) | bit(ProductKind::kBackwardKn);
 constexpr unsigned kPatches = bit(ProductKind::kGradientPatches);
 constexpr unsigned kGradient = bit(ProductKind::kGradientPlain) | kPatches;
@@ -50,14 +51,20 @@ constexpr TileRow tile_row(std::string_view name,
 }
 
 // kernels/gemm_hopper.cuh: HopperTile. Of few sums a thread one warp copies, of many a warpgroup.
-constexpr TileRow hopper_row(
-    std::string_view name, int warpgroups, int rows, int columns, int stages, int rate) {
-    const int stage = (rows + static_cast<int>(round_up(columns, 64))) * 128;
-    const bool trades_registers = rows / 64 / warpgroups * columns > 256;
+constexpr TileRow hopper_row(std::string_view name,
+                             unsigned kinds,
+                             int warpgroups,
+                             int rows,
+                             int columns,
+                             int stages,
+                             int rate) {
+    const int mid = kinds == kLora ? 32 : 0;
+    const int stage = (rows + static_cast<int>(round_up(columns, 64)) + 2 * mid) * 128;
+    const bool trades_registers = rows / 64 / warpgroups * (columns + mid) > 256;
     return {name,
             "gemm_hopper",
             Family::kHopper,
-            kGemm,
+            kinds,
             rows,
             columns,
             64,
@@ -80,12 +87,18 @@ constexpr std::array kTiles = {
     tile_row("16x64", "gemm_16x64", kPlain, kGemm16x64, 200),
     tile_row("elements", "gemm_elements", kGemm, kGemmElements, 60, Family::kElements),
     simt_row("gemm_simt", kGemm),
-    hopper_row("hopper_64x64", 1, 64, 64, 6, 1000),
-    hopper_row("hopper_128x64", 2, 128, 64, 4, 1300),
-    hopper_row("hopper_128x128", 2, 128, 128, 3, 1700),
-    hopper_row("hopper_128x160", 2, 128, 160, 5, 1800),
-    hopper_row("hopper_256x128", 2, 256, 128, 4, 2000),
-    hopper_row("hopper_256x160", 2, 256, 160, 4, 2000),
+    hopper_row("hopper_64x64", kGemm, 1, 64, 64, 6, 1000),
+    hopper_row("hopper_128x64", kGemm, 2, 128, 64, 4, 1300),
+    hopper_row("hopper_128x128", kGemm, 2, 128, 128, 3, 1700),
+    hopper_row("hopper_128x160", kGemm, 2, 128, 160, 5, 1800),
+    hopper_row("hopper_256x128", kGemm, 2, 256, 128, 4, 2000),
+    hopper_row("hopper_256x160", kGemm, 2, 256, 160, 4, 2000),
+    hopper_row("hopper_64x64", kLora, 1, 64, 64, 4, 1000),
+    hopper_row("hopper_128x64", kLora, 2, 128, 64, 3, 1300),
+    hopper_row("hopper_128x128", kLora, 2, 128, 128, 5, 1700),
+    hopper_row("hopper_128x160", kLora, 2, 128, 160, 4, 1800),
+    hopper_row("hopper_256x128", kLora, 2, 256, 128, 4, 2000),
+    hopper_row("hopper_256x160", kLora, 2, 256, 160, 3, 2000),
     tile_row("32x128", "wgrad", kPatches, kGradient32x128, 400),
     tile_row("64x64", "wgrad", kPatches, kGradient64x64, 450),
     tile_row("elements", "wgrad", kGradient, kGradientElements, 60, Family::kElements),
@@ -123,6 +136,10 @@ int64_t steps_per_split(const TileRow& row, const ProductShape& s, int64_t split
     return ceil_div(ceil_div(s.k, row.depth), splits);
 }
 
+int64_t mid_columns(const ProductShape& s) {
+    return (bit(s.kind) & kLora) != 0 ? kMostMidColumns : 0;
+}
+
 // Clocks, roughly: blocks of one multiprocessor follow each other, a step takes as long as its
 // multiplications or its loads, whichever is longer, and the last block of a split sum reads all.
 double estimate(const DeviceInfo& d, const ProductShape& s, const ProductConfig& config) {
@@ -133,23 +150,29 @@ double estimate(const DeviceInfo& d, const ProductShape& s, const ProductConfig&
     const TileRow& row = row_of(config);
     const int64_t blocks = num_tiles(row, s) * config.splits;
     const auto each = static_cast<double>(ceil_div(blocks, d.num_multiprocessors));
-    const double multiply =
-        static_cast<double>(row.rows) * row.columns * row.depth / static_cast<double>(row.rate);
-    const double load = static_cast<double>(row.rows + row.columns) * row.depth * 2 / kLoadBytes;
+    const auto columns = static_cast<double>(row.columns + mid_columns(s));
+    const double multiply = row.rows * columns * row.depth / static_cast<double>(row.rate);
+    const double load = (row.rows + columns) * row.depth * 2 / kLoadBytes;
     double step = std::max(multiply, load);
     if (blocks <= d.num_multiprocessors && row.threads <= 128) step *= kAlone;
     double clocks =
         kStart + each * step * static_cast<double>(steps_per_split(row, s, config.splits));
     if (config.splits > 1) {
-        const double tile_bytes = static_cast<double>(row.rows) * row.columns * sizeof(float);
+        const double tile_bytes = row.rows * columns * sizeof(float);
         clocks += kArrival + tile_bytes * (each + config.splits) / kLoadBytes;
     }
     return clocks;
 }
 
 std::string kernel_name(const TileRow& row, const ProductShape& s) {
-    static constexpr const char* kKinds[] = {
-        "plain_nk", "plain_kn", "forward_nk", "backward_kn", "plain", "patches"};
+    static constexpr const char* kKinds[] = {"plain_nk",
+                                             "plain_kn",
+                                             "forward_nk",
+                                             "backward_kn",
+                                             "plain",
+                                             "patches",
+                                             "lora_nk",
+                                             "lora_kn"};
     const bool gradient = (bit(s.kind) & kGradient) != 0;
     const char* kind = kKinds[static_cast<size_t>(s.kind)];
     if (gradient && row.family != Family::kTensor) kind = "patches";
@@ -195,16 +218,18 @@ int64_t num_product_tiles(const ProductShape& shape, const ProductConfig& config
 size_t split_bytes(const ProductShape& shape, const ProductConfig& config) {
     if (config.splits == 1) return 0;
     const TileRow& row = row_of(config);
-    return static_cast<size_t>(config.splits * num_tiles(row, shape) * row.rows * row.columns) *
+    const int64_t columns = row.columns + mid_columns(shape);
+    return static_cast<size_t>(config.splits * num_tiles(row, shape) * row.rows * columns) *
            sizeof(float);
 }
 
 std::string_view product_tile_name(int tile) { return kTiles[static_cast<size_t>(tile)].name; }
 
-std::optional<int> find_product_tile(std::string_view name, bool is_gradient) {
+std::optional<int> find_product_tile(std::string_view name, ProductKind kind) {
     for (size_t i = 0; i < kTiles.size(); ++i) {
-        const bool for_gradients = (kTiles[i].kinds & kGradient) != 0;
-        if (kTiles[i].name == name && for_gradients == is_gradient) return static_cast<int>(i);
+        if (kTiles[i].name == name && (kTiles[i].kinds & bit(kind)) != 0) {
+            return static_cast<int>(i);
+        }
     }
     return std::nullopt;
 }

@@ -108,8 +108,7 @@ HopperProductArgs with_tensor_maps(const ProductArgs& args,
     HopperProductArgs result;
     ProductArgs& p = result.product;
     p = args;
-    const bool depth_contiguous =
-        shape.kind == ProductKind::kPlainNk || shape.kind == ProductKind::kForwardNk;
+    const bool depth_contiguous = is_depth_contiguous(shape.kind);
     if (shape.kind == ProductKind::kBackwardKn) {
         p.pad_top = p.kernel_height - 1 - p.pad_top;
         p.pad_left = p.kernel_width - 1 - p.pad_left;
@@ -129,8 +128,13 @@ HopperProductArgs with_tensor_maps(const ProductArgs& args,
             shape.dtype,
             {{in, taps, static_cast<uint64_t>(p.channels)}, {in, taps * in}, {kDepth, 1, kDepth}});
     }
-    if (p.k2 > 0) {
+    if (p.mid != nullptr) {
+        result.mid = depth_contiguous ? encode_matrix(p.a2, shape.dtype, p.k2, p.k, kMostMidColumns)
+                                      : encode_matrix(p.a2, shape.dtype, p.k, p.k2, kDepth);
+    } else if (p.k2 > 0) {
         result.a2 = encode_matrix(p.a2, shape.dtype, p.m, p.k2, tile.rows);
+    }
+    if (p.k2 > 0) {
         result.b2 = depth_contiguous ? encode_matrix(p.b2, shape.dtype, p.n, p.k2, tile.columns)
                                      : encode_matrix(p.b2, shape.dtype, p.k2, p.n, kDepth);
     }

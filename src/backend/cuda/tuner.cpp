@@ -32,10 +32,6 @@ std::string shape_key(const ProductShape& s) {
                        s.wide ? 'w' : '-');
 }
 
-bool is_gradient(const ProductShape& s) {
-    return s.kind == ProductKind::kGradientPlain || s.kind == ProductKind::kGradientPatches;
-}
-
 uint64_t build_hash() {
     std::string all;
     for (const EmbeddedKernels& kernels : embedded_kernels()) {
@@ -104,7 +100,7 @@ void Tuner::decide(const ProductShape& shape, const std::function<Launches()>& l
     const std::vector<ProductConfig> candidates = candidate_configs(card_->info(), shape);
     const std::string key = shape_key(shape);
     if (const auto known = products_->recall(key)) {
-        const std::optional<int> tile = find_product_tile(known->tile, is_gradient(shape));
+        const std::optional<int> tile = find_product_tile(known->tile, shape.kind);
         const ProductConfig config{tile.value_or(-1), known->splits};
         if (std::find(candidates.begin(), candidates.end(), config) != candidates.end()) {
             products_->set(shape, config);

@@ -64,7 +64,8 @@ struct NodeContext {
     std::vector<DevicePtr> in;
     std::vector<DevicePtr> out;
     DevicePtr scratch = 0;
-    DevicePtr arrivals = 0;  // counters for split sums, zero between launches (products.h)
+    DevicePtr arrivals = 0;    // counters for split sums, zero between launches (products.h)
+    DevicePtr mid_factor = 0;  // where mid_source(): its second operand
     Products* products = nullptr;
 
     [[nodiscard]] const ir::Value& input(int i) const {

@@ -20,7 +20,13 @@ enum class ProductKind : uint8_t {  // how operands lie: kernels/product_args.h
     kBackwardKn,
     kGradientPlain,
     kGradientPatches,
+    kLoraNk,  // plain, and the kernel makes the second product's left operand on the way
+    kLoraKn,
 };
+[[nodiscard]] constexpr bool is_depth_contiguous(ProductKind kind) {  // of B
+    return kind == ProductKind::kPlainNk || kind == ProductKind::kForwardNk ||
+           kind == ProductKind::kLoraNk;
+}
 
 // All that the speed of a product depends on: the key of choices.
 struct ProductShape {
@@ -80,10 +86,17 @@ private:
 
 // Names stay the same from version to version, numbers of tiles do not.
 [[nodiscard]] std::string_view product_tile_name(int tile);  // "128x128"
-[[nodiscard]] std::optional<int> find_product_tile(std::string_view name, bool is_gradient);
+[[nodiscard]] std::optional<int> find_product_tile(std::string_view name, ProductKind kind);
 
 // The product that a node is: any operator of product.cpp.
-[[nodiscard]] ProductShape product_shape(const ir::Graph& g, const ir::Node& n);
+[[nodiscard]] ProductShape product_shape(const DeviceInfo& d,
+                                         const ir::Graph& g,
+                                         const ir::Node& n);
+// The node whose result is the left operand of n's second product, if n's kernel makes that on the
+// way: a LoRA's first product, which then needs no launch of its own. Null: none.
+[[nodiscard]] const ir::Node* mid_source(const DeviceInfo& d,
+                                         const ir::Graph& g,
+                                         const ir::Node& n);
 
 // What can compute the shape on the device, the most promising first, at least one. product_scratch
 // has room for each of them; a choice that is not among them is ignored.
@@ -108,6 +121,8 @@ struct TileSize {
 [[nodiscard]] TileSize product_tile_size(const ProductConfig& config);
 // The kernel's arguments are HopperProductArgs (tensor_maps.h), not ProductArgs.
 [[nodiscard]] bool needs_tensor_maps(const ProductConfig& config);
+// As many columns of a second product's left operand can be made on the way.
+inline constexpr int64_t kMostMidColumns = 32;
 // The kernel can add a second, thin product to the first.
 [[nodiscard]] bool takes_second_product(const ProductConfig& config);
 

@@ -2,7 +2,8 @@
 // 128-byte swizzled shared memory (A may be windows of an image), several steps ahead; the others,
 // in warpgroups of 64 rows a time, multiply what has arrived.
 // Types   bf16 or f16 in, fp32 accumulated, the same type out.
-// A second product over a thin A2 comes first, so that its sums can be scaled where they are.
+// A second product over a thin A2 comes first, so that its sums can be scaled where they are; or
+// the block makes A2 of A on the way (a LoRA's first product), and the second product comes last.
 // Needs   strides and addresses in multiples of 8 elements; for a gathered A `channels` in
 //         multiples of 64, and for its backward form stride 1.
 // Launch  grid {tiles of m * tiles of n, 1, splits}, Tile::kThreads threads, Tile::kSharedBytes of
@@ -18,16 +19,21 @@ namespace lora::cuda {
 
 enum class Gather { kPlain, kForward, kBackward };
 
-template <int kTileWarpgroups, int kTileRows, int kTileColumns, int kTileStages>
+template <int kTileWarpgroups,
+          int kTileRows,
+          int kTileColumns,
+          int kTileStages,
+          bool kTileMakesMid = false>
 struct HopperTile {
     static constexpr int kWarpgroups = kTileWarpgroups;  // that multiply
     static constexpr int kRows = kTileRows;
     static constexpr int kColumns = kTileColumns;
     static constexpr int kStages = kTileStages;
+    static constexpr bool kMakesMid = kTileMakesMid;
     static constexpr int kRowTiles = kRows / 64 / kWarpgroups;  // of 64 rows, a warpgroup's
     static constexpr int kMultiplyThreads = 128 * kWarpgroups;
     // With many sums a thread, the copying warp's warpgroup gives its registers to the others.
-    static constexpr bool kTradesRegisters = kRowTiles * kColumns > 256;
+    static constexpr bool kTradesRegisters = kRowTiles * (kColumns + (kMakesMid ? 32 : 0)) > 256;
     static constexpr int kThreads = kMultiplyThreads + (kTradesRegisters ? 128 : 32);
     static constexpr int kDepth = 64;
     static constexpr int kRowBytes = kDepth * 2;
@@ -35,7 +41,9 @@ struct HopperTile {
     // B with n contiguous comes in blocks of 64 columns.
     static constexpr int kColumnBlocks = (kColumns + 63) / 64;
     static constexpr int kBBytes = kColumnBlocks * 64 * kRowBytes;
-    static constexpr int kStageBytes = kABytes + kBBytes;
+    // The thin factor that makes A2 of A, at most 32 columns (or rows) of it.
+    static constexpr int kMidBytes = kMakesMid ? 64 * kRowBytes : 0;
+    static constexpr int kStageBytes = kABytes + kBBytes + kMidBytes;
     static constexpr int kPipelineBytes = kStages * kStageBytes;
     static constexpr int kStagingStride = kColumns + 4;  // floats; rows of the result on their way
     static constexpr int kBarrierBytes = 2 * kStages * 8;
@@ -90,7 +98,9 @@ struct HopperBlock {
         first_column = within / group_rows * Tile::kColumns;
         begin = place.split * p.k_per_split;
         const int end = min(p.k, begin + p.k_per_split);
-        count2 = p.k2 > 0 && place.split == 0 ? (p.k2 + Tile::kDepth - 1) / Tile::kDepth : 0;
+        count2 = !Tile::kMakesMid && p.k2 > 0 && place.split == 0
+                     ? (p.k2 + Tile::kDepth - 1) / Tile::kDepth
+                     : 0;
         count = count2 + (end - begin + Tile::kDepth - 1) / Tile::kDepth;
     }
 };
@@ -122,8 +132,10 @@ __device__ __forceinline__ void copy_steps(const HopperProductArgs& args,
                                            uint32_t free) {
     const ProductArgs& p = args.product;
     // Bytes that arrive, zeros for what is outside included.
+    constexpr uint32_t kBBytes =
+        kDepthContiguous ? Tile::kColumns * Tile::kRowBytes : Tile::kBBytes;
     constexpr uint32_t kBytes =
-        Tile::kABytes + (kDepthContiguous ? Tile::kColumns * Tile::kRowBytes : Tile::kBBytes);
+        Tile::kABytes + kBBytes + (kDepthContiguous ? Tile::kMidBytes / 2 : Tile::kMidBytes);
     WindowPlace window{};
     int tap = 0;
     int tap_y = 0;
@@ -139,12 +151,18 @@ __device__ __forceinline__ void copy_steps(const HopperProductArgs& args,
         tap_y = tap / p.kernel_width;
         tap_x = tap - tap_y * p.kernel_width;
     }
-    for (int i = 0; i < block.count; ++i) {
+    // Where the block makes A2, a last step has B2 alone.
+    for (int i = 0; i < block.count + (Tile::kMakesMid ? 1 : 0); ++i) {
         const int stage = i % Tile::kStages;
         const uint32_t a = base + stage * Tile::kStageBytes;
         const uint32_t b = a + Tile::kABytes;
         const uint32_t barrier = arrived + stage * 8;
         if (i >= Tile::kStages) barrier_wait(free + stage * 8, (i / Tile::kStages - 1) % 2);
+        if (Tile::kMakesMid && i == block.count) {
+            barrier_expect(barrier, kBBytes);
+            copy_b<kGather, kDepthContiguous, Tile>(b, args.b2, barrier, block.first_column, 0, 0);
+            return;
+        }
         barrier_expect(barrier, kBytes);
         if (i < block.count2) {
             const int k = i * Tile::kDepth;
@@ -156,6 +174,10 @@ __device__ __forceinline__ void copy_steps(const HopperProductArgs& args,
             copy_tile_2d(a, args.a, barrier, channel, block.first_row);
             copy_b<kGather, kDepthContiguous, Tile>(
                 b, args.b, barrier, block.first_column, channel, 0);
+            if constexpr (Tile::kMakesMid) {
+                const int x = kDepthContiguous ? channel : 0;
+                copy_tile_2d(b + Tile::kBBytes, args.mid, barrier, x, channel - x);
+            }
             channel += Tile::kDepth;
         } else {
             // Backward the same window is looked at from its other end.
@@ -185,8 +207,10 @@ __device__ __forceinline__ void copy_steps(const HopperProductArgs& args,
 template <typename Tile>
 struct HopperSums {
     static constexpr int kStep = Tile::kColumns;  // columns of one instruction
-    static constexpr int kCount = Tile::kRowTiles * kStep / 2;
-    float at[Tile::kRowTiles][kStep / 2];
+    static constexpr int kMidCount = Tile::kMakesMid ? 16 : 0;
+    static constexpr int kOfTile = kStep / 2 + kMidCount;
+    static constexpr int kCount = Tile::kRowTiles * kOfTile;
+    float at[Tile::kRowTiles][kOfTile];  // those of A2 come last
 };
 
 template <typename T, bool kDepthContiguous, typename Tile>
@@ -202,7 +226,7 @@ __device__ __forceinline__ void multiply_steps(const HopperBlock<Tile>& block,
 #pragma unroll
     for (int r = 0; r < Tile::kRowTiles; ++r) {
 #pragma unroll
-        for (int j = 0; j < kStep / 2; ++j) sums.at[r][j] = 0.0F;
+        for (int j = 0; j < HopperSums<Tile>::kOfTile; ++j) sums.at[r][j] = 0.0F;
     }
     for (int i = 0; i < block.count; ++i) {
         const int stage = i % Tile::kStages;
@@ -229,7 +253,13 @@ __device__ __forceinline__ void multiply_steps(const HopperBlock<Tile>& block,
             for (int r = 0; r < Tile::kRowTiles; ++r) {
                 const uint64_t a_tile =
                     tile_descriptor(a + r * (64 * Tile::kRowBytes) + k * 32, 16, 1024);
-                wgmma<T, kStep, kDepthContiguous ? 0 : 1>(sums.at[r], a_tile, b_tile, i + k);
+                constexpr int kTransposed = kDepthContiguous ? 0 : 1;
+                wgmma<T, kStep, kTransposed>(sums.at[r], a_tile, b_tile, i + k);
+                if constexpr (Tile::kMakesMid) {
+                    const uint32_t at = b + Tile::kBBytes + k * (kDepthContiguous ? 32 : 16 * 128);
+                    wgmma<T, 32, kTransposed>(
+                        sums.at[r] + kStep / 2, a_tile, tile_descriptor(at, 16, 1024), i + k);
+                }
             }
         }
         wgmma_commit();
@@ -237,6 +267,59 @@ __device__ __forceinline__ void multiply_steps(const HopperBlock<Tile>& block,
         if (i > 0 && speaks) barrier_arrive(free + (i - 1) % Tile::kStages * 8);
     }
     wgmma_wait<0>();
+}
+
+// Leaves A2 of this block's rows in memory and adds alpha2 * A2 B2 to the sums; `b2`: its tile.
+template <typename T, bool kDepthContiguous, typename Tile>
+__device__ __forceinline__ void add_second(const ProductArgs& p,
+                                           const HopperBlock<Tile>& block,
+                                           HopperSums<Tile>& sums,
+                                           uint32_t b2) {
+    constexpr int kStep = HopperSums<Tile>::kStep;
+    constexpr int kPairs = HopperSums<Tile>::kMidCount / 2;
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const int warp = static_cast<int>(threadIdx.x) / 32;
+    uint32_t held[Tile::kRowTiles][kPairs / 4][4];  // by 16 columns: A2 as an operand
+    const float inverse = p.alpha2 == 0 ? 1.0F : 1.0F / p.alpha2;
+#pragma unroll
+    for (int r = 0; r < Tile::kRowTiles; ++r) {
+        const int row =
+            block.first_row + warp / 4 * (Tile::kRowTiles * 64) + r * 64 + warp % 4 * 16 + lane / 4;
+#pragma unroll
+        for (int i = 0; i < kPairs; ++i) {
+            Vector<T, 2> pair;
+            pair.at[0] = from_float<T>(p.alpha_mid * sums.at[r][kStep / 2 + 2 * i]);
+            pair.at[1] = from_float<T>(p.alpha_mid * sums.at[r][kStep / 2 + 2 * i + 1]);
+            memcpy(&held[r][i / 4][i % 4], &pair, sizeof(pair));
+            const int m = row + i % 2 * 8;
+            const int n = i / 2 * 8 + lane % 4 * 2;
+            if (block.first_column == 0 && m < p.m && n < p.k2) {
+                T* to = static_cast<T*>(p.mid) + static_cast<int64_t>(m) * p.k2 + n;
+                *reinterpret_cast<Vector<T, 2>*>(to) = pair;
+            }
+        }
+#pragma unroll
+        for (int j = 0; j < kStep / 2; ++j) sums.at[r][j] *= inverse;
+    }
+    if (p.alpha2 == 0) return;
+    wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < kPairs / 4; ++k) {
+        const uint64_t tile = kDepthContiguous
+                                  ? tile_descriptor(b2 + k * 32, 16, 1024)
+                                  : tile_descriptor(b2 + k * (16 * 128), 64 * 128, 1024);
+#pragma unroll
+        for (int r = 0; r < Tile::kRowTiles; ++r) {
+            wgmma_held<T, kStep, kDepthContiguous ? 0 : 1>(sums.at[r], held[r][k], tile);
+        }
+    }
+    wgmma_commit();
+    wgmma_wait<0>();
+#pragma unroll
+    for (int r = 0; r < Tile::kRowTiles; ++r) {
+#pragma unroll
+        for (int j = 0; j < kStep / 2; ++j) sums.at[r][j] *= p.alpha2;
+    }
 }
 
 // The result goes through shared memory so that rows are written in 16-byte pieces.
@@ -299,9 +382,18 @@ __device__ __forceinline__ void gemm_hopper(const HopperProductArgs& args) {
         const auto wait = [] { barrier_among<Tile::kMultiplyThreads>(); };
         HopperSums<Tile> sums;
         multiply_steps<T, kDepthContiguous, Tile>(block, sums, p.alpha2, base, arrived, free);
+        const bool whole = join_splits<HopperSums<Tile>::kCount>(
+            &sums.at[0][0], p.split, block.place, Tile::kMultiplyThreads, wait);
+        if constexpr (Tile::kMakesMid) {
+            const int stage = block.count % Tile::kStages;
+            barrier_wait(arrived + stage * 8, block.count / Tile::kStages % 2);
+            if (whole) {
+                add_second<T, kDepthContiguous, Tile>(
+                    p, block, sums, base + stage * Tile::kStageBytes + Tile::kABytes);
+            }
+        }
         wait();  // nobody reads the stages any more
-        if (join_splits<HopperSums<Tile>::kCount>(
-                &sums.at[0][0], p.split, block.place, Tile::kMultiplyThreads, wait)) {
+        if (whole) {
             store_hopper<T, Tile>(
                 p, block, sums, reinterpret_cast<float*>(shared_raw + (base - raw)));
         }

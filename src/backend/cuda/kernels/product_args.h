@@ -46,12 +46,16 @@ struct ProductArgs {
     int64_t b_stride_k = 0;
     int64_t b_stride_n = 1;
     // A second, thin product (a LoRA's): A2 [m, k2] with row stride k2, B2 as B lies. Null: none.
+    // Where `mid` is set, a2 is the factor that makes A2 of A.
     const void* a2 = nullptr;
     const void* b2 = nullptr;
     int k2 = 0;
     int64_t b2_stride_k = 0;
     int64_t b2_stride_n = 1;
     float alpha2 = 1.0F;
+    // Where the kernel makes A2 itself, alpha_mid * A times a thin factor: here, and it leaves it.
+    void* mid = nullptr;
+    float alpha_mid = 1.0F;
     float alpha = 1.0F;
     int k_per_split = 0;  // multiple of the kernel's k tile; at least k when not split
     // Gathered A: the image a is [images, height, width, channels]; row m is a pixel of the grid
@@ -78,10 +82,11 @@ struct alignas(64) TensorMap {
     uint64_t words[16] = {};
 };
 struct HopperProductArgs {
-    TensorMap a;   // [m, k], or the windows of an image
-    TensorMap b;   // as it lies: [n, k] or [k, n]; [O, taps, I] of a convolution backward
-    TensorMap a2;  // [m, k2]
-    TensorMap b2;  // as b
+    TensorMap a;    // [m, k], or the windows of an image
+    TensorMap b;    // as it lies: [n, k] or [k, n]; [O, taps, I] of a convolution backward
+    TensorMap a2;   // [m, k2]
+    TensorMap b2;   // as b
+    TensorMap mid;  // the factor that makes A2 of A: [k2, k], or [k, k2] where B is kn
     // pad_top and pad_left are those of the window in A, backward too (kernel - 1 - pad).
     ProductArgs product;
 };

@@ -1,6 +1,5 @@
 // Hopper's warpgroup matrix products (sm_90a): descriptors of swizzled tiles in shared memory, and
-// the instruction for 64 x 64 x 16, 64 x 128 x 16 and
-// 64 x 160 x 16. Not for other architectures.
+// the instruction for 64 x n x 16. Not for other architectures.
 // Source  PTX ISA, "Asynchronous warpgroup level matrix instructions"; the canonical layouts of
 // 128-byte swizzled tiles as CUTLASS documents them.
 #pragma once
@@ -27,11 +26,23 @@ __device__ __forceinline__ uint64_t tile_descriptor(uint32_t address,
     "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), \
         "+f"(d[i + 6]), "+f"(d[i + 7])
 
+// Generated shapes of one pattern: the sums, then the operands.
+#define LORA_WGMMA_32(name)                                         \
+    asm volatile(                                                   \
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %19, 0;\n "               \
+        "wgmma.mma_async.sync.aligned.m64n32k16.f32." name "." name \
+        " "                                                         \
+        "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15},"  \
+        " %16, %17, p, 1, 1, 0, %18;\n}\n"                          \
+        : LORA_D8(0), LORA_D8(8)                                    \
+        : "l"(a), "l"(b), "n"(kTransposedB), "r"(keep))
+
 #define LORA_WGMMA_64(name)                                                 \
     asm volatile(                                                           \
         "{\n.reg .pred p;\nsetp.ne.b32 p, %35, 0;\n "                       \
         "wgmma.mma_async.sync.aligned.m64n64k16.f32." name "." name         \
-        " {%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"          \
+        " "                                                                 \
+        "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"           \
         "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31}," \
         " %32, %33, p, 1, 1, 0, %34;\n}\n"                                  \
         : LORA_D8(0), LORA_D8(8), LORA_D8(16), LORA_D8(24)                  \
@@ -41,7 +52,8 @@ __device__ __forceinline__ uint64_t tile_descriptor(uint32_t address,
     asm volatile(                                                           \
         "{\n.reg .pred p;\nsetp.ne.b32 p, %67, 0;\n "                       \
         "wgmma.mma_async.sync.aligned.m64n128k16.f32." name "." name        \
-        " {%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"          \
+        " "                                                                 \
+        "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"           \
         "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31,"  \
         "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,"  \
         "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63}," \
@@ -79,29 +91,92 @@ __device__ __forceinline__ uint64_t tile_descriptor(uint32_t address,
           LORA_D8(72)                                                       \
         : "l"(a), "l"(b), "n"(kTransposedB), "r"(keep))
 
+#define LORA_WGMMA_HELD_64(name)                                            \
+    asm volatile(                                                           \
+        "{\n.reg .pred p;\nsetp.ne.b32 p, 1, 0;\n "                         \
+        "wgmma.mma_async.sync.aligned.m64n64k16.f32." name "." name         \
+        " "                                                                 \
+        "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"           \
+        "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31}," \
+        " {%32, %33, %34, %35}, %36, p, 1, 1, %37;\n}\n"                    \
+        : LORA_D8(0), LORA_D8(8), LORA_D8(16), LORA_D8(24)                  \
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(kTransposedB))
+
+#define LORA_WGMMA_HELD_128(name)                                           \
+    asm volatile(                                                           \
+        "{\n.reg .pred p;\nsetp.ne.b32 p, 1, 0;\n "                         \
+        "wgmma.mma_async.sync.aligned.m64n128k16.f32." name "." name        \
+        " "                                                                 \
+        "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"           \
+        "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31,"  \
+        "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,"  \
+        "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63}," \
+        " {%64, %65, %66, %67}, %68, p, 1, 1, %69;\n}\n"                    \
+        : LORA_D8(0),                                                       \
+          LORA_D8(8),                                                       \
+          LORA_D8(16),                                                      \
+          LORA_D8(24),                                                      \
+          LORA_D8(32),                                                      \
+          LORA_D8(40),                                                      \
+          LORA_D8(48),                                                      \
+          LORA_D8(56)                                                       \
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(kTransposedB))
+
+#define LORA_WGMMA_HELD_160(name)                                           \
+    asm volatile(                                                           \
+        "{\n.reg .pred p;\nsetp.ne.b32 p, 1, 0;\n "                         \
+        "wgmma.mma_async.sync.aligned.m64n160k16.f32." name "." name        \
+        " "                                                                 \
+        "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"           \
+        "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31,"  \
+        "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,"  \
+        "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63,"  \
+        "%64,%65,%66,%67,%68,%69,%70,%71,%72,%73,%74,%75,%76,%77,%78,%79}," \
+        " {%80, %81, %82, %83}, %84, p, 1, 1, %85;\n}\n"                    \
+        : LORA_D8(0),                                                       \
+          LORA_D8(8),                                                       \
+          LORA_D8(16),                                                      \
+          LORA_D8(24),                                                      \
+          LORA_D8(32),                                                      \
+          LORA_D8(40),                                                      \
+          LORA_D8(48),                                                      \
+          LORA_D8(56),                                                      \
+          LORA_D8(64),                                                      \
+          LORA_D8(72)                                                       \
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(kTransposedB))
+
+#define LORA_WGMMA_TYPES(macro)           \
+    if constexpr (__is_same(T, __half)) { \
+        macro("f16");                     \
+    } else {                              \
+        macro("bf16");                    \
+    }
+
 // d = a b + (keep ? d : 0).
 template <typename T, int kColumns, int kTransposedB>
 __device__ __forceinline__ void wgmma(float* d, uint64_t a, uint64_t b, int keep) {
-    static_assert(kColumns == 64 || kColumns == 128 || kColumns == 160);
-    constexpr bool kIsHalf = __is_same(T, __half);
-    if constexpr (kColumns == 64) {
-        if constexpr (kIsHalf) {
-            LORA_WGMMA_64("f16");
-        } else {
-            LORA_WGMMA_64("bf16");
-        }
+    static_assert(kColumns == 32 || kColumns == 64 || kColumns == 128 || kColumns == 160);
+    if constexpr (kColumns == 32) {
+        LORA_WGMMA_TYPES(LORA_WGMMA_32)
+    } else if constexpr (kColumns == 64) {
+        LORA_WGMMA_TYPES(LORA_WGMMA_64)
     } else if constexpr (kColumns == 128) {
-        if constexpr (kIsHalf) {
-            LORA_WGMMA_128("f16");
-        } else {
-            LORA_WGMMA_128("bf16");
-        }
+        LORA_WGMMA_TYPES(LORA_WGMMA_128)
     } else {
-        if constexpr (kIsHalf) {
-            LORA_WGMMA_160("f16");
-        } else {
-            LORA_WGMMA_160("bf16");
-        }
+        LORA_WGMMA_TYPES(LORA_WGMMA_160)
+    }
+}
+
+// d += a b with a in registers: pairs of columns, as the sums of 16 columns lie.
+template <typename T, int kColumns, int kTransposedB>
+__device__ __forceinline__ void wgmma_held(float* d, const uint32_t (&a)[4], uint64_t b) {
+    static_assert(kColumns == 64 || kColumns == 128 || kColumns == 160);
+    if constexpr (kColumns == 64) {
+        LORA_WGMMA_TYPES(LORA_WGMMA_HELD_64)
+    } else if constexpr (kColumns == 128) {
+        LORA_WGMMA_TYPES(LORA_WGMMA_HELD_128)
+    } else {
+        LORA_WGMMA_TYPES(LORA_WGMMA_HELD_160)
     }
 }
 
