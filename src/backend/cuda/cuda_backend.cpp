@@ -57,10 +57,8 @@ public:
     }
     [[nodiscard]] std::shared_ptr<backend::Weight> make_weight(
         const TensorView& source, std::shared_ptr<const void> keep_alive, DType dtype) override {
-        auto weight = std::make_shared<CudaWeight>(
-            session_.card, staging_, source, std::move(keep_alive), dtype);
-        weights_.emplace_back(weight);
-        return weight;
+        return std::make_shared<CudaWeight>(
+            session_.card, pool_, staging_, source, std::move(keep_alive), dtype);
     }
     [[nodiscard]] std::unique_ptr<backend::Executable> compile(
         plan::MemoryPlan plan, const backend::Bindings& bindings) override {
@@ -73,11 +71,8 @@ public:
         return now < free_at_start_ ? free_at_start_ - now : 0;
     }
     [[nodiscard]] size_t persistent_bytes() const override {
-        size_t total =
-            session_.parameter_copies->size_bytes() + session_.gradient_workspace->size_bytes();
-        for (const auto& weak : weights_) {
-            if (const auto weight = weak.lock()) total += weight->held_bytes();
-        }
+        size_t total = session_.parameter_copies->size_bytes() +
+                       session_.gradient_workspace->size_bytes() + pool_->held_bytes();
         for (const auto& weak : buffers_) {
             if (const auto buffer = weak.lock()) total += buffer->size_bytes();
         }
@@ -101,9 +96,9 @@ private:
 
     Session session_;
     size_t free_at_start_ = session_.card->free_bytes();
+    std::shared_ptr<Pool> pool_ = std::make_shared<Pool>(session_.card);
     std::shared_ptr<Staging> staging_ = std::make_shared<Staging>(session_.card);
     plan::Capabilities capabilities_;
-    std::vector<std::weak_ptr<CudaWeight>> weights_;
     std::vector<std::weak_ptr<CudaBuffer>> buffers_;
 };
 

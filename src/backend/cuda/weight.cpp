@@ -40,11 +40,13 @@ DeviceMemory& Staging::memory(size_t size_bytes) {
 }
 
 CudaWeight::CudaWeight(std::shared_ptr<Card> card,
+                       std::shared_ptr<Pool> pool,
                        std::shared_ptr<Staging> staging,
                        const TensorView& source,
                        std::shared_ptr<const void> keep_alive,
                        DType dtype)
     : card_(std::move(card)),
+      pool_(std::move(pool)),
       staging_(std::move(staging)),
       source_(source),
       keep_alive_(std::move(keep_alive)),
@@ -56,13 +58,13 @@ DevicePtr CudaWeight::form(WeightForm form) {
     const bool image = source_.shape.sizes().size() == 4;
     const int64_t taps = image ? source_.shape[2] * source_.shape[3] : 1;
     const bool last = form == WeightForm::kChannelsLast && taps > 1;
-    std::unique_ptr<DeviceMemory>& slot = last ? channels_last_ : plain_;
+    std::unique_ptr<PooledMemory>& slot = last ? channels_last_ : plain_;
     if (!slot) slot = make(last ? taps : 1);
     return slot->address();
 }
 
 // Rows (the outermost axis) travel in pieces that fit the staging memory.
-std::unique_ptr<DeviceMemory> CudaWeight::make(int64_t taps) {
+std::unique_ptr<PooledMemory> CudaWeight::make(int64_t taps) {
     card_->adopt();
     TensorView source = source_;
     Tensor converted;
@@ -76,10 +78,14 @@ std::unique_ptr<DeviceMemory> CudaWeight::make(int64_t taps) {
     const int64_t per_row = rows == 0 ? 0 : count / rows;
     const size_t src_bytes = dtype_bytes(source.dtype);
     const size_t dst_bytes = dtype_bytes(dtype_);
-    auto memory = std::make_unique<DeviceMemory>(card_, static_cast<size_t>(count) * dst_bytes);
+    auto memory = std::make_unique<PooledMemory>(pool_, static_cast<size_t>(count) * dst_bytes);
     if (count == 0) return memory;
     if (source.dtype == dtype_ && taps == 1) {
-        memory->write(0, source.bytes);
+        const Driver& driver = card_->driver();
+        driver.check(
+            driver.copy_to_device(
+                memory->address(), source.bytes.data(), source.bytes.size(), card_->stream()),
+            "copying to the card");
         return memory;
     }
     const size_t row_bytes = static_cast<size_t>(per_row) * src_bytes;
@@ -108,11 +114,6 @@ std::unique_ptr<DeviceMemory> CudaWeight::make(int64_t taps) {
         card_->synchronize();
     }
     return memory;
-}
-
-size_t CudaWeight::held_bytes() const {
-    return (plain_ ? plain_->size_bytes() : 0) +
-           (channels_last_ ? channels_last_->size_bytes() : 0);
 }
 
 }  // namespace lora::cuda

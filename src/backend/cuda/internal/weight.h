@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "backend/backend.h"
-#include "backend/cuda/internal/card.h"
+#include "backend/cuda/internal/pool.h"
 
 namespace lora::cuda {
 
@@ -29,6 +29,7 @@ enum class WeightForm : uint8_t { kPlain, kChannelsLast };
 class CudaWeight : public backend::Weight {
 public:
     CudaWeight(std::shared_ptr<Card> card,
+               std::shared_ptr<Pool> pool,
                std::shared_ptr<Staging> staging,
                const TensorView& source,
                std::shared_ptr<const void> keep_alive,
@@ -37,18 +38,18 @@ public:
     [[nodiscard]] DType dtype() const { return dtype_; }
     [[nodiscard]] const TensorView& source() const { return source_; }
     [[nodiscard]] DevicePtr form(WeightForm form);
-    [[nodiscard]] size_t held_bytes() const;
 
 private:
-    [[nodiscard]] std::unique_ptr<DeviceMemory> make(int64_t taps);
+    [[nodiscard]] std::unique_ptr<PooledMemory> make(int64_t taps);
 
     std::shared_ptr<Card> card_;
-    std::shared_ptr<Staging> staging_;  // one for all weights of a backend
+    std::shared_ptr<Pool> pool_;        // one for all weights of a backend, as
+    std::shared_ptr<Staging> staging_;  // this
     TensorView source_;
     std::shared_ptr<const void> keep_alive_;
     DType dtype_;
-    std::unique_ptr<DeviceMemory> plain_;
-    std::unique_ptr<DeviceMemory> channels_last_;
+    std::unique_ptr<PooledMemory> plain_;
+    std::unique_ptr<PooledMemory> channels_last_;
 };
 
 }  // namespace lora::cuda
