@@ -24,6 +24,7 @@ public:
         };
         capabilities_.alignment_bytes = 256;
         capabilities_.max_second_product = 256;
+        capabilities_.recompute_activations = true;
         capabilities_.most_gathered_gradients = kMostGrouped;
     }
 

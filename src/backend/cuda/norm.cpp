@@ -13,7 +13,7 @@ using ir::OpKind;
 constexpr const char* kLayerFile = "layer_norm";
 constexpr int kChunkGroups = 8;        // a warp each in the sums of a block
 constexpr int64_t kMinRowBytes = 256;  // of neighbouring channels, so that reads are long
-constexpr int64_t kBlocksPerProcessor = 4;
+constexpr int64_t kBlocksPerProcessor = 2;
 
 bool is_group(const ir::Node& n) {
     return n.op == OpKind::kGroupNorm || n.op == OpKind::kGroupNormBackward;
@@ -47,7 +47,9 @@ GroupNormArgs group_shape(const DeviceInfo& device, const ir::Graph& g, const ir
     args.plane = static_cast<int>(round_up(int64_t{args.rows} * args.columns, 32)) + 32 / size;
     const int64_t others =
         std::max<int64_t>(1, ceil_div(args.groups, args.chunk_groups) * x.shape[0]);
-    const int64_t wanted = ceil_div(kBlocksPerProcessor * device.num_multiprocessors, others);
+    // Not one more than run side by side: the last would run alone.
+    const int64_t wanted =
+        std::max<int64_t>(1, kBlocksPerProcessor * device.num_multiprocessors / others);
     args.slab_pixels = std::max<int64_t>(1, round_up(ceil_div(args.pixels, wanted), args.rows));
     args.slabs = narrow<int>(std::max<int64_t>(1, ceil_div(args.pixels, args.slab_pixels)));
     return args;
