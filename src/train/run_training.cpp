@@ -69,12 +69,19 @@ void TrainingRun::Impl::check_state(bool with_data) const {
     if (!with_data) settings.erase("train_data_dir");
     const Diagnostics warnings = compare_settings(saved, settings, free_settings(options));
     if (with_data) log_diagnostics(warnings);
-    if (saved.step >= steps.max_train_steps) {
+    constexpr const char* kHint = "raise --max_train_epochs or --max_train_steps to train further";
+    if (saved.step > steps.max_train_steps) {
         throw Error(ErrorCode::kConfig,
                     fmt::format("the train state has {} steps, the run ends at {}",
                                 saved.step,
                                 steps.max_train_steps))
-            .with_hint("raise --max_train_epochs or --max_train_steps to train further");
+            .with_hint(kHint);
+    }
+    // Stopped between the last state and the file: what is missing is the file.
+    if (with_data && saved.step == steps.max_train_steps) {
+        log::info("the train state is at the last step, {}; only the final file is written ({})",
+                  saved.step,
+                  kHint);
     }
 }
 

@@ -125,6 +125,14 @@ class StopAndResume(E2E):
             os.remove(self.path("out", "tiny.safetensors"))
             os.rename(self.path("out"), self.path(f"done-{number}"))
 
+    def test_resume_at_the_last_step_writes_the_file(self):
+        wanted = self.undisturbed()
+        args = self.train_args(steps=self.STEPS, save_state_every_n_steps=1)
+        self.check(run(*args), 0)
+        os.remove(self.path("out", "tiny.safetensors"))
+        self.check(run(*args, "--resume", "auto"), 0)
+        self.assertEqual(sha256(self.path("out", "tiny.safetensors")), wanted)
+
     @unittest.skipIf(os.name == "nt", "signals of POSIX")
     def test_kill_at_any_moment_and_resume(self):
         wanted = self.undisturbed()
