@@ -143,7 +143,7 @@ void Tuner::save() {
             of_this[shape] = {choice.tile, choice.splits};
         }
         make_directories(parent_path(cache_path_));
-        AtomicFile(cache_path_).write(json.dump(1) + "\n");
+        write_file_atomically(cache_path_, json.dump(1) + "\n");
     });
     if (wrong) log::debug("kernel choices are not kept: {}", wrong->message());
 }
