@@ -5,7 +5,8 @@
 #
 # NAME may hold a slash for a nested folder (backend/cpu). DEPENDS are layers by the same names; the
 # ctest `lint.layering` reads the same lists from layers.txt in the build folder and compares every
-# #include. TEST_DEPENDS are further layers that only the unit tests include and link.
+# #include. MAY_DEPEND are layers that not every build has. TEST_DEPENDS are further layers that only
+# the unit tests include and link.
 set_property(GLOBAL PROPERTY LORA_LAYERS "")
 
 if(LORA_PCH AND NOT CMAKE_CROSSCOMPILING)
@@ -32,7 +33,7 @@ function(lora_use_pch target)
 endfunction()
 
 function(lora_add_layer)
-  cmake_parse_arguments(L "" "NAME" "DEPENDS;SOURCES;TESTS;TEST_DEPENDS;LIBS" ${ARGN})
+  cmake_parse_arguments(L "" "NAME" "DEPENDS;MAY_DEPEND;SOURCES;TESTS;TEST_DEPENDS;LIBS" ${ARGN})
   if(L_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "lora_add_layer(${L_NAME}): unknown words ${L_UNPARSED_ARGUMENTS}")
   endif()
@@ -41,13 +42,20 @@ function(lora_add_layer)
   add_library(lora::${target} ALIAS lora_${target})
   target_include_directories(lora_${target} PUBLIC ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(lora_${target} PRIVATE lora_warnings)
+  foreach(dep IN LISTS L_MAY_DEPEND)
+    string(REPLACE "/" "_" dep_target "${dep}")
+    if(TARGET lora_${dep_target})
+      target_link_libraries(lora_${target} PUBLIC lora::${dep_target})
+    endif()
+  endforeach()
   foreach(dep IN LISTS L_DEPENDS)
     string(REPLACE "/" "_" dep_target "${dep}")
     target_link_libraries(lora_${target} PUBLIC lora::${dep_target})
   endforeach()
   target_link_libraries(lora_${target} PUBLIC ${L_LIBS})
   lora_use_pch(lora_${target})
-  string(REPLACE ";" "," deps "${L_DEPENDS}")
+  string(REPLACE ";" "," deps "${L_DEPENDS};${L_MAY_DEPEND}")
+  string(REGEX REPLACE ",$" "" deps "${deps}")
   string(REPLACE ";" "," test_deps "${L_TEST_DEPENDS}")
   set_property(GLOBAL APPEND PROPERTY LORA_LAYERS "${L_NAME}:${deps}:${test_deps}")
   if(LORA_TESTS AND L_TESTS)

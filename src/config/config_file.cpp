@@ -11,8 +11,8 @@
 
 #include <fmt/format.h>
 
-// Its tables of characters call it impossible that a letter from U+00A1 to U+0499 stands where a blank
-// could. All of these functions ask yes or no.
+// Its tables of characters call it impossible that a letter from U+00A1 to U+0499 stands where a
+// blank could. All of these functions ask yes or no.
 // clang-format off
 #include <toml++/impl/preprocessor.h>
 #pragma push_macro("TOML_UNREACHABLE")
