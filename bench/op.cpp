@@ -1,6 +1,7 @@
 // The large cases of tests/support/cases, forward and with their gradients.
 #include "backend/cpu/floor.h"
 #include "bench.h"
+#include "ir/cost.h"
 #include "profile.h"
 #include "support/graph_runner.h"
 #include "support/op_case.h"
@@ -31,7 +32,7 @@ void run_case(const Options& options,
             const std::optional<double> alone = floor.ms(planned, node);
             if (alone) line["floor_ms"] = *alone;
         }
-        const double operations = cpu::ProductFloor::operations(planned, node);
+        const double operations = ir::num_flops(planned, node);
         if (operations > 0) line["gflops"] = operations / p.node_ms[i] * 1e-6;
         print_line(line);
     }

@@ -3,26 +3,21 @@
 #include <chrono>
 
 #include "backend/cpu/floor.h"
+#include "ir/cost.h"
 #include "ir/print.h"
 
 namespace lora::bench {
 namespace {
 
 std::string family_of(const ir::Node& node) {
-    const std::string product = cpu::ProductFloor::family(node);
-    if (!product.empty()) return product;
-    switch (node.op) {
-        case ir::OpKind::kGroupNorm:
-        case ir::OpKind::kGroupNormBackward:
-        case ir::OpKind::kLayerNorm:
-        case ir::OpKind::kLayerNormBackward: return "norm";
-        case ir::OpKind::kReorder:
-        case ir::OpKind::kCast:
-        case ir::OpKind::kConcat:
-        case ir::OpKind::kSlice:
-        case ir::OpKind::kPad:
-        case ir::OpKind::kUpsample2x:
-        case ir::OpKind::kUpsample2xBackward: return "movement";
+    switch (ir::op_info(node.op).family) {
+        case ir::OpFamily::kProduct:
+            return node.op == ir::OpKind::kLinear || node.op == ir::OpKind::kLinearBackwardWeight
+                       ? "linear"
+                       : "conv";
+        case ir::OpFamily::kAttention: return "attention";
+        case ir::OpFamily::kNorm: return "norm";
+        case ir::OpFamily::kMovement: return "movement";
         default: return "elementwise";
     }
 }
@@ -35,10 +30,10 @@ void add_floor(Profile& p, const ir::Graph& graph) {
     for (const ir::Node& node : graph.nodes()) {
         const std::optional<double> ms = floor.ms(graph, node);
         if (!ms) continue;
-        const std::string family = cpu::ProductFloor::family(node);
+        const std::string family = family_of(node);
         p.floors[family] += *ms;
         p.floor_ms += *ms;
-        operations[family] += cpu::ProductFloor::operations(graph, node);
+        operations[family] += ir::num_flops(graph, node);
     }
     for (const auto& [family, count] : operations) {
         p.rates[family] = count / p.floors[family] * 1e-6;

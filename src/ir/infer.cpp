@@ -28,45 +28,15 @@ void require(bool condition, const Graph& graph, const Node& node, const char* w
 }  // namespace rules
 
 std::vector<ValueType> infer_outputs(const Graph& graph, const Node& node) {
-    switch (node.op) {
-        case OpKind::kReshape:
-        case OpKind::kImageToTokens:
-        case OpKind::kTokensToImage:
-        case OpKind::kReorder:
-        case OpKind::kCast:
-        case OpKind::kConcat:
-        case OpKind::kSlice:
-        case OpKind::kPad:
-        case OpKind::kUpsample2x:
-        case OpKind::kUpsample2xBackward: return rules::movement(graph, node);
-        case OpKind::kLinear:
-        case OpKind::kLinearBackwardWeight:
-        case OpKind::kConv2d:
-        case OpKind::kConv2dBackwardInput:
-        case OpKind::kConv2dBackwardWeight: return rules::product(graph, node);
-        case OpKind::kGroupNorm:
-        case OpKind::kGroupNormBackward:
-        case OpKind::kLayerNorm:
-        case OpKind::kLayerNormBackward: return rules::norm(graph, node);
-        case OpKind::kAttention:
-        case OpKind::kAttentionBackward: return rules::attention(graph, node);
-        case OpKind::kActivation:
-        case OpKind::kActivationBackward:
-        case OpKind::kGeglu:
-        case OpKind::kGegluBackward:
-        case OpKind::kAdd:
-        case OpKind::kScale:
-        case OpKind::kAddChannel:
-        case OpKind::kSumSpatial:
-        case OpKind::kMixRows: return rules::elementwise(graph, node);
-        case OpKind::kEmbedding:
-        case OpKind::kTimestepEmbedding: return rules::source(graph, node);
-        case OpKind::kWeightedMse:
-        case OpKind::kWeightedMseBackward: return rules::loss(graph, node);
-        case OpKind::kSumSquares:
-        case OpKind::kClipCoefficient:
-        case OpKind::kAdamW: return rules::update(graph, node);
-        case OpKind::kCount_: break;
+    switch (op_info(node.op).family) {
+        case OpFamily::kMovement: return rules::movement(graph, node);
+        case OpFamily::kProduct: return rules::product(graph, node);
+        case OpFamily::kNorm: return rules::norm(graph, node);
+        case OpFamily::kAttention: return rules::attention(graph, node);
+        case OpFamily::kElementwise: return rules::elementwise(graph, node);
+        case OpFamily::kSource: return rules::source(graph, node);
+        case OpFamily::kLoss: return rules::loss(graph, node);
+        case OpFamily::kUpdate: return rules::update(graph, node);
     }
     throw Error(ErrorCode::kInternal, "operator without shape rule");
 }

@@ -95,6 +95,19 @@ enum class OpKind : uint8_t {
     kCount_,
 };
 
+// Operators that are implemented together: rules of shapes (ir/ops/), and in every backend a file
+// of that name.
+enum class OpFamily : uint8_t {
+    kMovement,  // views too
+    kProduct,
+    kNorm,
+    kAttention,
+    kElementwise,
+    kSource,
+    kLoss,
+    kUpdate,
+};
+
 enum class Activation : uint8_t { kNone, kSilu, kGelu, kQuickGelu };
 
 enum class Layout : uint8_t {
@@ -132,7 +145,8 @@ struct Attributes {
 
 struct OpInfo {
     OpKind kind;
-    std::string_view name;     // snake_case; also the file stem's word
+    std::string_view name;  // snake_case; also the file stem's word
+    OpFamily family;
     int num_inputs;            // slots, optional ones included
     uint32_t optional_inputs;  // bit i: input i may be kNoValue
     int num_outputs;

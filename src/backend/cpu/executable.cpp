@@ -15,37 +15,22 @@
 namespace lora::cpu {
 namespace {
 
+using ir::OpFamily;
 using ir::OpKind;
 
 Program make_program(const NodeContext& c) {
-    switch (c.node.op) {
-        case OpKind::kReorder:
-        case OpKind::kCast:
-        case OpKind::kConcat:
-        case OpKind::kSlice:
-        case OpKind::kPad:
-        case OpKind::kUpsample2x:
-        case OpKind::kUpsample2xBackward: return movement_program(c);
-        case OpKind::kLinear:
-        case OpKind::kLinearBackwardWeight:
-        case OpKind::kConv2d:
-        case OpKind::kConv2dBackwardInput:
-        case OpKind::kConv2dBackwardWeight: return product_program(c);
-        case OpKind::kGroupNorm:
-        case OpKind::kGroupNormBackward:
-        case OpKind::kLayerNorm:
-        case OpKind::kLayerNormBackward: return norm_program(c);
-        case OpKind::kAttention:
-        case OpKind::kAttentionBackward: return attention_program(c);
-        case OpKind::kEmbedding:
-        case OpKind::kTimestepEmbedding: return source_program(c);
-        case OpKind::kWeightedMse:
-        case OpKind::kWeightedMseBackward: return loss_program(c);
-        case OpKind::kSumSquares:
-        case OpKind::kClipCoefficient:
-        case OpKind::kAdamW: return update_program(c);
-        default: return elementwise_program(c);
+    switch (ir::op_info(c.node.op).family) {
+        case OpFamily::kMovement: return movement_program(c);
+        case OpFamily::kProduct: return product_program(c);
+        case OpFamily::kNorm: return norm_program(c);
+        case OpFamily::kAttention: return attention_program(c);
+        case OpFamily::kElementwise: return elementwise_program(c);
+        case OpFamily::kSource: return source_program(c);
+        case OpFamily::kLoss: return loss_program(c);
+        case OpFamily::kUpdate: return update_program(c);
     }
+    LORA_CHECK(false, "an operator of no family");
+    return {};
 }
 
 // Waking the other threads and waiting for them costs some 50 us on a machine whose idle threads
@@ -254,18 +239,13 @@ void Arena::reserve(size_t size_bytes) {
 }
 
 size_t scratch_bytes(const Device& device, const ir::Graph& graph, const ir::Node& node) {
+    switch (ir::op_info(node.op).family) {
+        case OpFamily::kProduct: return product_scratch(device, graph, node);
+        case OpFamily::kNorm: return norm_scratch(device, graph, node);
+        case OpFamily::kAttention: return attention_scratch(device, graph, node);
+        default: break;
+    }
     switch (node.op) {
-        case OpKind::kLinear:
-        case OpKind::kLinearBackwardWeight:
-        case OpKind::kConv2d:
-        case OpKind::kConv2dBackwardInput:
-        case OpKind::kConv2dBackwardWeight: return product_scratch(device, graph, node);
-        case OpKind::kGroupNorm:
-        case OpKind::kGroupNormBackward:
-        case OpKind::kLayerNorm:
-        case OpKind::kLayerNormBackward: return norm_scratch(device, graph, node);
-        case OpKind::kAttention:
-        case OpKind::kAttentionBackward: return attention_scratch(device, graph, node);
         case OpKind::kWeightedMse: return loss_scratch(device, graph, node);
         case OpKind::kSumSquares: return update_scratch(device, graph, node);
         case OpKind::kSumSpatial: return elementwise_scratch(device, graph, node);

@@ -68,30 +68,10 @@ ConvProduct conv_product(const ir::Graph& g, const ir::Node& n) {
 
 }  // namespace
 
-std::string ProductFloor::family(const ir::Node& n) {
-    if (is_conv(n)) return "conv";
-    if (n.op == OpKind::kLinear || n.op == OpKind::kLinearBackwardWeight) return "linear";
-    if (n.op == OpKind::kAttention || n.op == OpKind::kAttentionBackward) return "attention";
-    return {};
-}
-
-double ProductFloor::operations(const ir::Graph& g, const ir::Node& n) {
-    if (family(n).empty()) return 0;
-    if (is_conv(n)) {
-        const ConvProduct p = conv_product(g, n);
-        return 2.0 * static_cast<double>(p.y.num_elements()) *
-               static_cast<double>(p.w.num_elements() / p.w[0]);
-    }
-    double total = 0;
-    for (const MatrixProduct& p : matrix_products(g, n)) {
-        total +=
-            2.0 * static_cast<double>(p.batch * p.rows) * static_cast<double>(p.depth * p.cols);
-    }
-    return total;
-}
-
 std::optional<double> ProductFloor::ms(const ir::Graph& g, const ir::Node& n) {
-    if (family(n).empty() || !can_time_products()) return std::nullopt;
+    const ir::OpFamily family = ir::op_info(n.op).family;
+    const bool multiplies = family == ir::OpFamily::kProduct || family == ir::OpFamily::kAttention;
+    if (!multiplies || !can_time_products()) return std::nullopt;
     const auto once = [this](const auto& product) {
         const std::string key = product.key();
         const auto found = known_.find(key);

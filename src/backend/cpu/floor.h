@@ -18,10 +18,6 @@ public:
     // Median milliseconds of the node's products; nothing for other operators, and for all in a
     // program without oneDNN. Equal products are timed once.
     [[nodiscard]] std::optional<double> ms(const ir::Graph& graph, const ir::Node& node);
-    // Arithmetic operations of the node's products (a multiplication and an addition count two).
-    [[nodiscard]] static double operations(const ir::Graph& graph, const ir::Node& node);
-    // "conv", "linear" or "attention"; empty for other operators.
-    [[nodiscard]] static std::string family(const ir::Node& node);
 
 private:
     std::unordered_map<std::string, double> known_;  // by what is timed

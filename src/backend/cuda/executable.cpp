@@ -18,49 +18,25 @@
 namespace lora::cuda {
 namespace {
 
+using ir::OpFamily;
 using ir::OpKind;
 
 Launches launches_of(const NodeContext& c) {
-    switch (c.node.op) {
-        case OpKind::kReorder:
-        case OpKind::kCast:
-        case OpKind::kConcat:
-        case OpKind::kSlice:
-        case OpKind::kPad:
-        case OpKind::kUpsample2x:
-        case OpKind::kUpsample2xBackward: return movement_launches(c);
-        case OpKind::kLinear:
-        case OpKind::kLinearBackwardWeight:
-        case OpKind::kConv2d:
-        case OpKind::kConv2dBackwardInput:
-        case OpKind::kConv2dBackwardWeight: return product_launches(c);
-        case OpKind::kGroupNorm:
-        case OpKind::kGroupNormBackward:
-        case OpKind::kLayerNorm:
-        case OpKind::kLayerNormBackward: return norm_launches(c);
-        case OpKind::kAttention:
-        case OpKind::kAttentionBackward: return attention_launches(c);
-        case OpKind::kEmbedding:
-        case OpKind::kTimestepEmbedding: return source_launches(c);
-        case OpKind::kWeightedMse:
-        case OpKind::kWeightedMseBackward: return loss_launches(c);
-        case OpKind::kSumSquares:
-        case OpKind::kClipCoefficient:
-        case OpKind::kAdamW: return update_launches(c);
-        default: return elementwise_launches(c);
+    switch (ir::op_info(c.node.op).family) {
+        case OpFamily::kMovement: return movement_launches(c);
+        case OpFamily::kProduct: return product_launches(c);
+        case OpFamily::kNorm: return norm_launches(c);
+        case OpFamily::kAttention: return attention_launches(c);
+        case OpFamily::kElementwise: return elementwise_launches(c);
+        case OpFamily::kSource: return source_launches(c);
+        case OpFamily::kLoss: return loss_launches(c);
+        case OpFamily::kUpdate: return update_launches(c);
     }
+    LORA_CHECK(false, "an operator of no family");
+    return {};
 }
 
-bool is_product(OpKind op) {
-    switch (op) {
-        case OpKind::kLinear:
-        case OpKind::kLinearBackwardWeight:
-        case OpKind::kConv2d:
-        case OpKind::kConv2dBackwardInput:
-        case OpKind::kConv2dBackwardWeight: return true;
-        default: return false;
-    }
-}
+bool is_product(OpKind op) { return ir::op_info(op).family == OpFamily::kProduct; }
 
 // Filters of convolutions lie channels-last on the card.
 WeightForm form_of(const ir::Node& node, size_t input) {
@@ -508,18 +484,13 @@ DeviceMemory& GradientWorkspace::reserved() {
 }
 
 size_t scratch_bytes(const DeviceInfo& device, const ir::Graph& graph, const ir::Node& node) {
+    switch (ir::op_info(node.op).family) {
+        case OpFamily::kProduct: return product_scratch(device, graph, node);
+        case OpFamily::kNorm: return norm_scratch(device, graph, node);
+        case OpFamily::kAttention: return attention_scratch(device, graph, node);
+        default: break;
+    }
     switch (node.op) {
-        case OpKind::kLinear:
-        case OpKind::kLinearBackwardWeight:
-        case OpKind::kConv2d:
-        case OpKind::kConv2dBackwardInput:
-        case OpKind::kConv2dBackwardWeight: return product_scratch(device, graph, node);
-        case OpKind::kGroupNorm:
-        case OpKind::kGroupNormBackward:
-        case OpKind::kLayerNorm:
-        case OpKind::kLayerNormBackward: return norm_scratch(device, graph, node);
-        case OpKind::kAttention:
-        case OpKind::kAttentionBackward: return attention_scratch(device, graph, node);
         case OpKind::kWeightedMse: return loss_scratch(device, graph, node);
         case OpKind::kSumSquares: return update_scratch(device, graph, node);
         case OpKind::kSumSpatial: return elementwise_scratch(device, graph, node);
