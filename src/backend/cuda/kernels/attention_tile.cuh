@@ -4,9 +4,29 @@
 #pragma once
 
 #include "backend/cuda/kernels/attention_args.h"
-#include "backend/cuda/kernels/attention_ptx.cuh"
+#include "backend/cuda/kernels/tensor_core.cuh"
 
 namespace lora::cuda {
+
+// 2^x to two units in the last place; 0 below 2^-126.
+__device__ __forceinline__ float exp2_fast(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
+// Over the four lanes that hold one row of a fragment.
+__device__ __forceinline__ float quad_sum(float x) {
+    x += __shfl_xor_sync(~0U, x, 1);
+    return x + __shfl_xor_sync(~0U, x, 2);
+}
+__device__ __forceinline__ float quad_max(float x) {
+    x = fmaxf(x, __shfl_xor_sync(~0U, x, 1));
+    return fmaxf(x, __shfl_xor_sync(~0U, x, 2));
+}
+
+inline constexpr float kLog2E = 1.4426950408889634F;
+inline constexpr float kLn2 = 0.6931471805599453F;
 
 // First element of a head of tokens [N, T, C].
 template <typename T>
@@ -190,7 +210,7 @@ __device__ __forceinline__ void multiply(Scores<kTiles, D>& c,
 #pragma unroll
         for (int n = 0; n + 1 < D / 8; n += 2) {
             uint32_t right[4];
-            load_4_matrices_transposed(right, b.down_right(16 * i, 8 * n));
+            load_4_matrices<true>(right, b.down_right(16 * i, 8 * n));
 #pragma unroll
             for (int tile = 0; tile < kTiles; ++tile) {
                 Mma<T>::depth_16(c[tile][n], left[tile], right[0], right[1]);
@@ -199,7 +219,7 @@ __device__ __forceinline__ void multiply(Scores<kTiles, D>& c,
         }
         if constexpr (D % 16 != 0) {
             uint32_t right[2];
-            load_2_matrices_transposed(right, b.down_right(16 * i, D - 8));
+            load_2_matrices<true>(right, b.down_right(16 * i, D - 8));
 #pragma unroll
             for (int tile = 0; tile < kTiles; ++tile) {
                 Mma<T>::depth_16(c[tile][D / 8 - 1], left[tile], right[0], right[1]);

@@ -141,7 +141,7 @@ __device__ __forceinline__ void attention_wide(const AttentionArgs& p) {
             if (column >= p.head_size) break;
             for (int e = 0; e < 4; ++e) o[n][e] *= factor[e / 2];
             uint32_t right[4];  // 32 keys, 8 columns
-            load_4_matrices_transposed(right, v + 2 * (lane * wide_stride + column));
+            load_4_matrices<true>(right, v + 2 * (lane * wide_stride + column));
             Mma<T>::depth_16(o[n], left[0], right[0], right[1]);
             Mma<T>::depth_16(o[n], left[1], right[2], right[3]);
         }

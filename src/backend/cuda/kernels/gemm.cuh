@@ -89,8 +89,7 @@ __device__ __forceinline__ void store_sums(const ProductArgs& p,
 
 template <typename T, ProductTile kTile, Gather kGather, bool kDepthContiguous, bool kByElements>
 __device__ __forceinline__ void gemm(const ProductArgs& p) {
-    unsigned char* shared = product_shared();
-    const uint32_t base = shared_address(shared);
+    unsigned char* shared = dynamic_shared();
     const BlockPlace place = place_in_grid();
     const TilePosition first = tile_position(place.tile, p.m, p.n, kTile.rows, kTile.columns);
     const int begin = place.split * p.k_per_split;
@@ -107,31 +106,15 @@ __device__ __forceinline__ void gemm(const ProductArgs& p) {
                 static_cast<const T*>(p.b), places, first.column, p.n, begin);
         }
     }();
-    const auto load = [&](int step) {
-        if (step < count) {
-            const uint32_t stage = base + step % kTile.stages * kTile.stage_bytes();
-            left.load(p, end, stage);
-            if constexpr (kDepthContiguous) {
-                right.load(p, end, stage + kTile.left_bytes());
-            } else {
-                right.load(end, stage + kTile.left_bytes());
-            }
-        }
-        copies_commit();
-    };
-
     WarpSums<kTile> sums;
-    sums.clear();
-#pragma unroll
-    for (int step = 0; step < kTile.stages - 1; ++step) load(step);
-    for (int step = 0; step < count; ++step) {
-        copies_wait<kTile.stages - 2>();
-        __syncthreads();  // this step has arrived, and nobody reads the one before
-        load(step + kTile.stages - 1);
-        const uint32_t stage = base + step % kTile.stages * kTile.stage_bytes();
-        multiply_tiles<T, kTile, false, !kDepthContiguous>(sums, stage, stage + kTile.left_bytes());
-    }
-    copies_wait<0>();
+    sum_steps<T, kTile, false, !kDepthContiguous>(sums, count, [&](uint32_t stage) {
+        left.load(p, end, stage);
+        if constexpr (kDepthContiguous) {
+            right.load(p, end, stage + kTile.left_bytes());
+        } else {
+            right.load(end, stage + kTile.left_bytes());
+        }
+    });
     __syncthreads();
     if (!join_splits<WarpSums<kTile>::kCount>(&sums.at[0][0][0], p.split, place)) return;
     store_sums<T, kTile>(p, sums, first, reinterpret_cast<float*>(shared));

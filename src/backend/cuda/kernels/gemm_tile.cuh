@@ -4,8 +4,8 @@
 // Loaders (gemm_load.cuh) write tiles, epilogues (gemm.cuh, wgrad.cu) take the sums.
 #pragma once
 
-#include "backend/cuda/kernels/gemm_ptx.cuh"
 #include "backend/cuda/kernels/product_args.h"
+#include "backend/cuda/kernels/tensor_core.cuh"
 
 namespace lora::cuda {
 
@@ -17,7 +17,7 @@ __device__ __forceinline__ int unit_offset(int row, int unit) {
     return (row * kUnits + (unit ^ turn)) * 16;
 }
 
-// The sums of one warp: fragments of 16 x 8, as multiply_add leaves them.
+// The sums of one warp: fragments of 16 x 8, as Mma leaves them.
 template <ProductTile kTile>
 struct WarpSums {
     static constexpr int kRowTiles = kTile.warp_rows() / 16;
@@ -71,7 +71,7 @@ __device__ __forceinline__ void multiply_tiles(WarpSums<kTile>& sums,
             const int offset =
                 kLeftByDepth ? unit_offset<kTile.rows / 8>(k + low + third * 8, first / 8 + second)
                              : unit_offset<kDepthUnits>(first + low + second * 8, k / 8 + third);
-            load_matrices<kLeftByDepth>(a[i], left + offset);
+            load_4_matrices<kLeftByDepth>(a[i], left + offset);
         }
 #pragma unroll
         for (int j = 0; j < Sums::kColumnTiles; j += 2) {
@@ -81,14 +81,37 @@ __device__ __forceinline__ void multiply_tiles(WarpSums<kTile>& sums,
                     ? unit_offset<kTile.columns / 8>(k + low + second * 8, first / 8 + third)
                     : unit_offset<kDepthUnits>(first + low + third * 8, k / 8 + second);
             uint32_t b[4];
-            load_matrices<kRightByDepth>(b, right + offset);
+            load_4_matrices<kRightByDepth>(b, right + offset);
 #pragma unroll
             for (int i = 0; i < Sums::kRowTiles; ++i) {
-                multiply_add(T(), sums.at[i][j], a[i], b[0], b[1]);
-                multiply_add(T(), sums.at[i][j + 1], a[i], b[2], b[3]);
+                Mma<T>::depth_16(sums.at[i][j], a[i], b[0], b[1]);
+                Mma<T>::depth_16(sums.at[i][j + 1], a[i], b[2], b[3]);
             }
         }
     }
+}
+
+// The sums over `count` steps. load(stage) starts the copies of the next step to shared memory at
+// `stage`, which steps use in turn, several of them ahead.
+template <typename T, ProductTile kTile, bool kLeftByDepth, bool kRightByDepth, typename Load>
+__device__ __forceinline__ void sum_steps(WarpSums<kTile>& sums, int count, const Load& load) {
+    const uint32_t base = shared_address(dynamic_shared());
+    const auto start = [&](int step) {
+        if (step < count) load(base + step % kTile.stages * kTile.stage_bytes());
+        copies_commit();
+    };
+    sums.clear();
+#pragma unroll
+    for (int step = 0; step < kTile.stages - 1; ++step) start(step);
+    for (int step = 0; step < count; ++step) {
+        copies_wait<kTile.stages - 2>();
+        __syncthreads();  // this step has arrived, and nobody reads the one before
+        start(step + kTile.stages - 1);
+        const uint32_t stage = base + step % kTile.stages * kTile.stage_bytes();
+        multiply_tiles<T, kTile, kLeftByDepth, kRightByDepth>(
+            sums, stage, stage + kTile.left_bytes());
+    }
+    copies_wait<0>();
 }
 
 // Neighbouring blocks share columns of the right matrix in groups of eight row tiles, for the L2

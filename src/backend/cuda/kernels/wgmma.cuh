@@ -4,13 +4,9 @@
 // 128-byte swizzled tiles as CUTLASS documents them.
 #pragma once
 
-#include "backend/cuda/kernels/common.cuh"
+#include "backend/cuda/kernels/tensor_core.cuh"
 
 namespace lora::cuda {
-
-__device__ __forceinline__ uint32_t shared_address(const void* p) {
-    return static_cast<uint32_t>(__cvta_generic_to_shared(p));
-}
 
 // A tile with 128-byte swizzle at a multiple of 1024 bytes. Offsets between groups in bytes:
 // `leading` between 64-element blocks of the contiguous axis, `stride` between groups of 8 rows.

@@ -119,7 +119,6 @@ __device__ __forceinline__ void store_gradient(const WeightGradientArgs& p,
 template <typename T, ProductTile kTile, bool kGathered, bool kByElements>
 __device__ __forceinline__ void weight_gradient(const WeightGradientArgs& p,
                                                 const BlockPlace& place) {
-    const uint32_t base = shared_address(product_shared());
     const int columns = p.in * p.taps;
     const TilePosition first = tile_position(place.tile, p.out, columns, kTile.rows, kTile.columns);
     const int begin = place.split * p.points_per_split;
@@ -136,31 +135,15 @@ __device__ __forceinline__ void weight_gradient(const WeightGradientArgs& p,
                 static_cast<const T*>(p.x), {p.points, 0, p.in}, first.column, p.in, begin);
         }
     }();
-    const auto load = [&](int step) {
-        if (step < count) {
-            const uint32_t stage = base + step % kTile.stages * kTile.stage_bytes();
-            left.load(end, stage);
-            if constexpr (kGathered) {
-                right.load(p, end, stage + kTile.left_bytes());
-            } else {
-                right.load(end, stage + kTile.left_bytes());
-            }
-        }
-        copies_commit();
-    };
-
     WarpSums<kTile> sums;
-    sums.clear();
-#pragma unroll
-    for (int step = 0; step < kTile.stages - 1; ++step) load(step);
-    for (int step = 0; step < count; ++step) {
-        copies_wait<kTile.stages - 2>();
-        __syncthreads();  // this step has arrived, and nobody reads the one before
-        load(step + kTile.stages - 1);
-        const uint32_t stage = base + step % kTile.stages * kTile.stage_bytes();
-        multiply_tiles<T, kTile, true, true>(sums, stage, stage + kTile.left_bytes());
-    }
-    copies_wait<0>();
+    sum_steps<T, kTile, true, true>(sums, count, [&](uint32_t stage) {
+        left.load(end, stage);
+        if constexpr (kGathered) {
+            right.load(p, end, stage + kTile.left_bytes());
+        } else {
+            right.load(end, stage + kTile.left_bytes());
+        }
+    });
     if (!join_splits<WarpSums<kTile>::kCount>(&sums.at[0][0][0], p.split, place)) return;
 
     const int lane = static_cast<int>(threadIdx.x) % 32;

@@ -1,4 +1,5 @@
-// Instructions the tensor core attention kernels are made of. All need compute capability 8.0.
+// Instructions that products on tensor cores are made of, in gemm and attention alike. All need
+// compute capability 8.0.
 #pragma once
 
 #include "backend/cuda/kernels/common.cuh"
@@ -6,7 +7,7 @@
 namespace lora::cuda {
 
 __device__ __forceinline__ unsigned char* dynamic_shared() {
-    extern __shared__ __align__(16) unsigned char lora_shared[];
+    extern __shared__ __align__(128) unsigned char lora_shared[];
     return lora_shared;
 }
 
@@ -34,32 +35,45 @@ __device__ __forceinline__ void copies_wait() {
     asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
 }
 
+__device__ __forceinline__ void store_16(uint32_t dst, const uint4& v) {
+    asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(dst),
+                 "r"(v.x),
+                 "r"(v.y),
+                 "r"(v.z),
+                 "r"(v.w)
+                 : "memory");
+}
+
 // 8 x 8 matrices of 16-bit elements. Lane l gives the address of row l % 8 of matrix l / 8 and gets
 // elements (l / 4, 2 (l % 4)) and the next of every matrix; transposed: (2 (l % 4), l / 4) and the
 // one below.
+template <bool kTransposed = false>
 __device__ __forceinline__ void load_4_matrices(uint32_t (&r)[4], uint32_t address) {
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-                 : "r"(address)
-                 : "memory");
+    if constexpr (kTransposed) {
+        asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+                     : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                     : "r"(address)
+                     : "memory");
+    } else {
+        asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                     : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                     : "r"(address)
+                     : "memory");
+    }
 }
+template <bool kTransposed = false>
 __device__ __forceinline__ void load_2_matrices(uint32_t (&r)[2], uint32_t address) {
-    asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0, %1}, [%2];"
-                 : "=r"(r[0]), "=r"(r[1])
-                 : "r"(address)
-                 : "memory");
-}
-__device__ __forceinline__ void load_4_matrices_transposed(uint32_t (&r)[4], uint32_t address) {
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-                 : "r"(address)
-                 : "memory");
-}
-__device__ __forceinline__ void load_2_matrices_transposed(uint32_t (&r)[2], uint32_t address) {
-    asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0, %1}, [%2];"
-                 : "=r"(r[0]), "=r"(r[1])
-                 : "r"(address)
-                 : "memory");
+    if constexpr (kTransposed) {
+        asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0, %1}, [%2];"
+                     : "=r"(r[0]), "=r"(r[1])
+                     : "r"(address)
+                     : "memory");
+    } else {
+        asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0, %1}, [%2];"
+                     : "=r"(r[0]), "=r"(r[1])
+                     : "r"(address)
+                     : "memory");
+    }
 }
 
 // c [16, 8] += a [16, depth] b [depth, 8], depth 16 or 8. With g = lane / 4 and t = lane % 4:
@@ -99,25 +113,5 @@ struct Mma;
 LORA_MMA(__nv_bfloat16, "bf16", __floats2bfloat162_rn)
 LORA_MMA(__half, "f16", __floats2half2_rn)
 #undef LORA_MMA
-
-// 2^x to two units in the last place; 0 below 2^-126.
-__device__ __forceinline__ float exp2_fast(float x) {
-    float y;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return y;
-}
-
-// Over the four lanes that hold one row of a fragment.
-__device__ __forceinline__ float quad_sum(float x) {
-    x += __shfl_xor_sync(~0U, x, 1);
-    return x + __shfl_xor_sync(~0U, x, 2);
-}
-__device__ __forceinline__ float quad_max(float x) {
-    x = fmaxf(x, __shfl_xor_sync(~0U, x, 1));
-    return fmaxf(x, __shfl_xor_sync(~0U, x, 2));
-}
-
-inline constexpr float kLog2E = 1.4426950408889634F;
-inline constexpr float kLn2 = 0.6931471805599453F;
 
 }  // namespace lora::cuda
