@@ -70,15 +70,6 @@ void mask_scores(float* scores, int64_t num_keys, int64_t offset) {
     }
 }
 
-template <typename O>
-LORA_INLINE void store_weights(O* dst, Vec first, [[maybe_unused]] Vec second) {
-    if constexpr (kDepthOf<O> == 2) {
-        store(dst, pairs_of(first, second));
-    } else {
-        store(dst, first);
-    }
-}
-
 // Scores to weights in their place; brings maxima, totals and the outputs so far up to date.
 template <typename O>
 LORA_INLINE void weigh(float* scores,
@@ -107,7 +98,7 @@ LORA_INLINE void weigh(float* scores,
                 second = exp2(load(column + (key + 1) * kTileCols) * scale - now);
                 total += second;
             }
-            store_weights(as<O>(column) + key / kDepth * kTileCols, p, second);
+            store_operands(as<O>(column) + key / kDepth * kTileCols, p, second);
         }
         store(maxima + half * kLanes, now);
         store(totals + half * kLanes, total);

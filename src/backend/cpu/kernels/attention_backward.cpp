@@ -73,22 +73,6 @@ LORA_INLINE void lane_masks(int64_t limit, VecU (&masks)[2]) {
     }
 }
 
-// Rows r and r + 1 of P or dS, as operands of queries (`dst`) and, where asked, of keys.
-template <typename O>
-LORA_INLINE void store_rows(O* dst,
-                            [[maybe_unused]] O* rows,
-                            Vec first,
-                            [[maybe_unused]] Vec second) {
-    if constexpr (kDepthOf<O> == 2) {
-        store(dst, pairs_of(first, second));
-        if (rows == nullptr) return;
-        store(reinterpret_cast<Bf16*>(rows), first);
-        store(reinterpret_cast<Bf16*>(rows) + kTileCols, second);
-    } else {
-        store(dst, first);
-    }
-}
-
 // One tile of queries: P and dS of a panel of keys.
 template <typename O, int kRows>
 LORA_INLINE void weights_and_gradients(
@@ -100,7 +84,6 @@ LORA_INLINE void weights_and_gradients(
     const int64_t panel_at = panel * kQueryBlock * kTileCols;
     O* p = as<O>(s.p) + at / kDepth;
     O* ds = as<O>(s.ds) + (panel_at + at) / kDepth;
-    O* ds_rows = as<O>(s.ds_rows) + (panel_at + at) / kDepth;
     const int64_t first_query = b.first_query + tile * kTileRows;
     const bool whole =
         b.num_keys == kTileCols && (!g.causal || b.first_key + kTileCols - 1 <= first_query);
@@ -144,9 +127,13 @@ LORA_INLINE void weights_and_gradients(
                 ds_values[i] = p_rows[i] * (sums.v[r + i][half] - delta) * alpha;
             }
             const int64_t offset = r / kDepth * kTileCols + half * kLanes;
-            store_rows<O>(p + offset, nullptr, p_rows[0], p_rows[1]);
-            O* rows = ds_rows + r * kTileCols / kDepth + half * kLanes / kDepth;
-            store_rows(ds + offset, rows, ds_values[0], ds_values[1]);
+            store_operands(p + offset, p_rows[0], p_rows[1]);
+            store_operands(ds + offset, ds_values[0], ds_values[1]);
+            if constexpr (kDepth == 2) {
+                auto* rows = as<Bf16>(s.ds_rows) + panel_at + at + r * kTileCols + half * kLanes;
+                store(rows, ds_values[0]);
+                store(rows + kTileCols, ds_values[1]);
+            }
         }
     }
 }

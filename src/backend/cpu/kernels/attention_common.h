@@ -56,6 +56,16 @@ LORA_INLINE Rows<Pair> row_operands(const Rows<Bf16>& s, const Pair*) {
     return {reinterpret_cast<const Pair*>(s.src), s.stride / 2, s.rows, s.d / 2};
 }
 
+// Neighbours in depth of kLanes columns as operands; fp32 has no second.
+template <typename O>
+LORA_INLINE void store_operands(O* dst, Vec first, [[maybe_unused]] Vec second) {
+    if constexpr (kDepthOf<O> == 2) {
+        store(dst, pairs_of(first, second));
+    } else {
+        store(dst, first);
+    }
+}
+
 // -> row form of A.
 template <typename T, typename O>
 LORA_INLINE void pack_row_form(const Rows<T>& s, O* dst) {
