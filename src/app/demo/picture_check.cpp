@@ -113,10 +113,14 @@ struct Spot {
     double score = 0;  // of its worst step of brightness, as multiples of the least one
 };
 
+const Rgb& look(const Picture& picture, const Spot& eye, const Offset& offset) {
+    return picture.at(eye.x + offset.x * eye.radius, eye.y + offset.y * eye.radius);
+}
+
 Rgb mean_of(const Picture& picture, const Spot& eye, std::span<const Offset> where) {
     Rgb sum = {0, 0, 0};
     for (const Offset& offset : where) {
-        const Rgb& c = picture.at(eye.x + offset.x * eye.radius, eye.y + offset.y * eye.radius);
+        const Rgb& c = look(picture, eye, offset);
         for (size_t k = 0; k < 3; ++k) sum[k] += c[k];
     }
     for (double& value : sum) value /= static_cast<double>(where.size());
@@ -124,19 +128,15 @@ Rgb mean_of(const Picture& picture, const Spot& eye, std::span<const Offset> whe
 }
 
 // The n-th darkest of the points, n from 0.
+template <size_t kCount>
 double nth_brightness(const Picture& picture,
                       const Spot& eye,
-                      std::span<const Offset> where,
+                      const Offset (&where)[kCount],
                       size_t n) {
-    std::vector<double> values;
-    values.reserve(where.size());
-    for (const Offset& offset : where) {
-        values.push_back(
-            brightness(picture.at(eye.x + offset.x * eye.radius, eye.y + offset.y * eye.radius)));
-    }
-    const auto place = values.begin() + static_cast<std::ptrdiff_t>(n);
-    std::nth_element(values.begin(), place, values.end());
-    return *place;
+    std::array<double, kCount> values{};
+    for (size_t i = 0; i < kCount; ++i) values[i] = brightness(look(picture, eye, where[i]));
+    std::nth_element(values.begin(), values.begin() + n, values.end());
+    return values[n];
 }
 
 // A dark pupil in a bright ring in a darker body. All around: of the ring the darkest point but one
@@ -190,13 +190,11 @@ bool is_background(const Rgb& c, const Rgb& named) {
     const bool bright = named[0] + named[1] + named[2] >= 600;
     double best = 1e9;
     for (int i = 0; i <= 4; ++i) {
-        double distance = 0;
+        Rgb shade{};
         for (size_t k = 0; k < 3; ++k) {
-            const double shift = (bright ? -40.0 : 45.0) * i / 4;
-            const double d = c[k] - std::clamp(named[k] + shift, 0.0, 255.0);
-            distance += d * d;
+            shade[k] = std::clamp(named[k] + (bright ? -40.0 : 45.0) * i / 4, 0.0, 255.0);
         }
-        best = std::min(best, std::sqrt(distance));
+        best = std::min(best, distance(c, shade));
     }
     return best < 62;
 }
@@ -253,7 +251,7 @@ Rgb median_border(const Picture& picture) {
 bool is_inside(const Picture& picture, const Spot& eye, const Rgb& background) {
     size_t other = 0;
     for (const Offset& offset : kBody) {
-        const Rgb& c = picture.at(eye.x + offset.x * eye.radius, eye.y + offset.y * eye.radius);
+        const Rgb& c = look(picture, eye, offset);
         other += distance(c, background) >= kLeastBodyStep ? 1 : 0;
     }
     return other + 2 >= std::size(kBody);
