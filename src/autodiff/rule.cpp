@@ -12,6 +12,7 @@ Rule gradient_rule(ir::OpKind op) {
         case ir::OpKind::kConcat: return rules::concat;
         case ir::OpKind::kSlice: return rules::slice;
         case ir::OpKind::kPad: return rules::pad;
+        case ir::OpKind::kSwapAxes: return rules::swap_axes;
         case ir::OpKind::kUpsample2x: return rules::upsample2x;
         case ir::OpKind::kLinear: return rules::linear;
         case ir::OpKind::kConv2d: return rules::conv2d;
@@ -21,6 +22,7 @@ Rule gradient_rule(ir::OpKind op) {
         case ir::OpKind::kActivation: return rules::activation;
         case ir::OpKind::kGeglu: return rules::geglu;
         case ir::OpKind::kAdd: return rules::add;
+        case ir::OpKind::kMultiply: return rules::multiply;
         case ir::OpKind::kScale: return rules::scale;
         case ir::OpKind::kAddChannel: return rules::add_channel;
         case ir::OpKind::kWeightedMse: return rules::weighted_mse;

@@ -88,6 +88,12 @@ ValueId Builder::pad(ValueId x, int axis, int64_t before, int64_t after) {
     return one(OpKind::kPad, {x}, {.axis = axis, .begin = before, .end = after});
 }
 
+ValueId Builder::swap_axes(ValueId x) {
+    const Shape from = shape(x);
+    if (from[1] == 1 || from[2] == 1) return reshape(x, Shape{from[0], from[2], from[1], from[3]});
+    return one(OpKind::kSwapAxes, {x});
+}
+
 ValueId Builder::upsample2x(ValueId x) { return one(OpKind::kUpsample2x, {x}); }
 
 ValueId Builder::linear(ValueId x, ValueId w, const LinearArgs& args) {
@@ -130,6 +136,8 @@ ValueId Builder::activation(ValueId x, Activation activation) {
 ValueId Builder::geglu(ValueId x) { return one(OpKind::kGeglu, {x}); }
 
 ValueId Builder::add(ValueId a, ValueId b) { return one(OpKind::kAdd, {a, b}); }
+
+ValueId Builder::multiply(ValueId a, ValueId b) { return one(OpKind::kMultiply, {a, b}); }
 
 ValueId Builder::scale(ValueId x, double alpha) {
     return one(OpKind::kScale, {x}, {.alpha = alpha});

@@ -80,6 +80,8 @@ public:
     ValueId concat(ValueId a, ValueId b, int axis);
     ValueId slice(ValueId x, int axis, int64_t begin, int64_t end);
     ValueId pad(ValueId x, int axis, int64_t before, int64_t after);
+    // x [N, A, B, D] -> [N, B, A, D].
+    ValueId swap_axes(ValueId x);
     ValueId upsample2x(ValueId x);
 
     ValueId linear(ValueId x, ValueId w, const LinearArgs& args = {});
@@ -91,6 +93,7 @@ public:
     ValueId activation(ValueId x, Activation activation);
     ValueId geglu(ValueId x);
     ValueId add(ValueId a, ValueId b);
+    ValueId multiply(ValueId a, ValueId b);
     ValueId scale(ValueId x, double alpha);
     ValueId add_channel(ValueId x, ValueId e);
     ValueId mix_rows(ValueId x, ValueId y, ValueId a, ValueId b);

@@ -69,6 +69,7 @@ TEST_F(InferTest, Movement) {
     expect_rejected(OpKind::kSlice, {value({2, 7})}, {.axis = 1, .begin = 3, .end = 8});
     expect_rejected(OpKind::kSlice, {value({2, 7})}, {.axis = 1, .begin = 4, .end = 3});
     expect_rejected(OpKind::kPad, {value({2, 7})}, {.axis = 1, .begin = -1});
+    expect_rejected(OpKind::kSwapAxes, {value({2, 7, 3})});
     expect_rejected(OpKind::kUpsample2x, {value({2, 7})});
     expect_rejected(OpKind::kUpsample2xBackward, {image({1, 1, 3, 2})});
     expect_rejected(OpKind::kReorder, {value({2, 7})}, {.layout = Layout::kChannelsLast});
@@ -149,6 +150,7 @@ TEST_F(InferTest, Elementwise) {
     EXPECT_EQ(b_.shape(b_.add(value({2, 3, 5}), value({3, 5}))), (Shape{2, 3, 5}));
     expect_rejected(OpKind::kGeglu, {value({2, 5})});
     expect_rejected(OpKind::kAdd, {value({2, 3}), value({2})});
+    expect_rejected(OpKind::kMultiply, {value({2, 3}), value({2})});
     expect_rejected(OpKind::kAdd, {value({3}), value({2, 3})});
     expect_rejected(OpKind::kAdd, {value({2, 3}), value({2, 3}, DType::kBF16)});
     expect_rejected(OpKind::kAdd, {image({1, 2, 3, 4}), value({1, 2, 3, 4})});

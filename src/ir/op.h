@@ -30,6 +30,7 @@ enum class OpKind : uint8_t {
     kConcat,      // a, b -> joined along attrs.axis (logical axis, any layout)
     kSlice,       // x -> x[attrs.begin : attrs.end] along attrs.axis
     kPad,         // x -> zeros around x along attrs.axis: attrs.begin before, attrs.end after
+    kSwapAxes,    // x [N,A,B,D] -> [N,B,A,D]
     kUpsample2x,  // x [N,C,H,W] -> [N,C,2H,2W], nearest
     kUpsample2xBackward,  // dy [N,C,2H,2W] -> sums of 2x2 cells [N,C,H,W]
 
@@ -68,6 +69,7 @@ enum class OpKind : uint8_t {
     kGeglu,               // x [..,2F] -> x[..,:F] * gelu(x[..,F:]), exact gelu
     kGegluBackward,       // dy [..,F], x [..,2F] -> dx [..,2F]
     kAdd,         // a, b -> a + b; b has a's shape or its trailing part (broadcast in front)
+    kMultiply,    // a, b -> a * b; b has a's shape or its trailing part
     kScale,       // x -> attrs.alpha * x
     kAddChannel,  // x [N,C,H,W], e [N,C] -> x + e over H, W
     kSumSpatial,  // dy [N,C,H,W] -> [N,C]

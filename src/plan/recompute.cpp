@@ -25,11 +25,13 @@ int level_of(const Node& node) {
         case OpKind::kCast:
         case OpKind::kConcat:
         case OpKind::kSlice:
+        case OpKind::kSwapAxes:
         case OpKind::kUpsample2x:
         case OpKind::kGroupNorm:
         case OpKind::kLayerNorm:
         case OpKind::kActivation:
         case OpKind::kGeglu:
+        case OpKind::kMultiply:
         case OpKind::kScale:
         case OpKind::kAddChannel: return 0;
         case OpKind::kLinear: return node.inputs[3].valid() && node.attrs.alpha == 1 ? kNever : 1;

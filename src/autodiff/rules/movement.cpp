@@ -61,6 +61,10 @@ void pad(RuleContext& context, const Node& node) {
                         node.attrs.begin + size));
 }
 
+void swap_axes(RuleContext& context, const Node& /*node*/) {
+    context.add(0, context.builder().swap_axes(context.output_gradient(0)));
+}
+
 void upsample2x(RuleContext& context, const Node& /*node*/) {
     context.add(
         0, context.builder().node(OpKind::kUpsample2xBackward, {context.output_gradient(0)})[0]);

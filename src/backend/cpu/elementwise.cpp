@@ -11,30 +11,32 @@ using ir::OpKind;
 
 constexpr int64_t kGrain = 4096;
 
-// b repeats every `inner` elements of a.
-Program add_program(const NodeContext& c) {
+// Sums and products; b repeats every `inner` elements of a.
+Program pair_program(const NodeContext& c) {
     const Device& device = c.device;
     ElementwiseArgs base;
     base.type = elem_of(c.input(0).dtype);
     const int64_t size = c.input(0).shape.num_elements();
     base.inner = c.input(1).shape.num_elements();
     const bool same = base.inner == size;
+    const bool sum = c.node.op == OpKind::kAdd;
+    const auto whole = sum ? device.kernels->add : device.kernels->multiply;
+    const auto by_row = sum ? device.kernels->add_rows : device.kernels->multiply_rows;
     Program program;
     program.choice = "own";
-    program.run = [&device, base, size, same](const Args& a) {
+    program.run = [&device, base, size, same, whole, by_row](const Args& a) {
         ElementwiseArgs args = base;
         args.a = a.in[0];
         args.b = a.in[1];
         args.dst = a.out[0];
         if (same) {
-            device.threads.split(size, kGrain, [&](int64_t begin, int64_t end) {
-                device.kernels->add(args, begin, end);
-            });
+            device.threads.split(
+                size, kGrain, [&](int64_t begin, int64_t end) { whole(args, begin, end); });
             return;
         }
         const int64_t grain = std::max<int64_t>(1, kGrain / args.inner);
         device.threads.split(size / args.inner, grain, [&](int64_t begin, int64_t end) {
-            device.kernels->add_rows(args, begin, end);
+            by_row(args, begin, end);
         });
     };
     return program;
@@ -225,7 +227,8 @@ size_t elementwise_scratch(const Device&, const ir::Graph& g, const ir::Node& n)
 
 Program elementwise_program(const NodeContext& c) {
     switch (c.node.op) {
-        case OpKind::kAdd: return add_program(c);
+        case OpKind::kAdd:
+        case OpKind::kMultiply: return pair_program(c);
         case OpKind::kAddChannel: return add_channel_program(c);
         case OpKind::kSumSpatial: return sum_spatial_program(c);
         case OpKind::kGeglu:

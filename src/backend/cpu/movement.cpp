@@ -118,6 +118,32 @@ Program reorder_program(const NodeContext& c) {
     return program;
 }
 
+// [A][B][D] -> [B][A][D] for each of N, a line of B after the other.
+Program swap_axes_program(const NodeContext& c) {
+    const Device& device = c.device;
+    const Shape shape = c.input(0).shape;
+    const int64_t bytes = shape[3] * static_cast<int64_t>(elem_size(c));
+    Program program;
+    program.choice = "own";
+    program.run = [&device, shape, bytes](const Args& a) {
+        const int64_t lines = shape[0] * shape[2];
+        const int64_t grain = std::max<int64_t>(1, 16384 / (shape[1] * bytes));
+        device.threads.split(lines, grain, [&](int64_t begin, int64_t end) {
+            for (int64_t line = begin; line < end; ++line) {
+                const int64_t n = line / shape[2];
+                const std::byte* src =
+                    a.in[0] + (n * shape[1] * shape[2] + line % shape[2]) * bytes;
+                std::byte* dst = a.out[0] + line * shape[1] * bytes;
+                for (int64_t i = 0; i < shape[1]; ++i) {
+                    std::memcpy(
+                        dst + i * bytes, src + i * shape[2] * bytes, static_cast<size_t>(bytes));
+                }
+            }
+        });
+    };
+    return program;
+}
+
 ir::AxisSpan span_of(const ir::Value& value, int axis) {
     return ir::axis_span(value.shape, value.layout, axis);
 }
@@ -252,6 +278,7 @@ Program movement_program(const NodeContext& c) {
         case OpKind::kCast: return cast_program(c);
         case OpKind::kReorder: return reorder_program(c);
         case OpKind::kConcat: return concat_program(c);
+        case OpKind::kSwapAxes: return swap_axes_program(c);
         case OpKind::kUpsample2x: return upsample_program(c);
         case OpKind::kUpsample2xBackward: return upsample_backward_program(c);
         default: return slice_program(c);

@@ -67,10 +67,10 @@ AddArgs add_operands(const NodeContext& c, int64_t rows, int64_t length, int64_t
 }
 
 // b repeats: all rows of a share it.
-Launch add_launch(const NodeContext& c) {
+Launch pair_launch(const NodeContext& c, const char* name) {
     const int64_t length = c.input(1).shape.num_elements();
     const int64_t rows = length == 0 ? 0 : c.input(0).shape.num_elements() / length;
-    return piece_launch(c, "add", c.output().dtype, add_operands(c, rows, length, rows));
+    return piece_launch(c, name, c.output().dtype, add_operands(c, rows, length, rows));
 }
 
 Launch add_channel_launch(const NodeContext& c) {
@@ -171,7 +171,8 @@ Launches elementwise_launches(const NodeContext& c) {
     switch (c.node.op) {
         case OpKind::kGeglu:
         case OpKind::kGegluBackward: return {geglu_launch(c)};
-        case OpKind::kAdd: return {add_launch(c)};
+        case OpKind::kAdd: return {pair_launch(c, "add")};
+        case OpKind::kMultiply: return {pair_launch(c, "multiply")};
         case OpKind::kAddChannel: return {add_channel_launch(c)};
         case OpKind::kSumSpatial: return sum_spatial_launches(c);
         case OpKind::kMixRows: return {mix_rows_launch(c)};

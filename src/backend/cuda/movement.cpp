@@ -132,25 +132,49 @@ Launch copy_launch(const NodeContext& c) {
     return join_launch(c, args);
 }
 
+// Of each image, a matrix.
+Launch transpose_launch(const NodeContext& c, int64_t images, int64_t rows, int64_t columns) {
+    TransposeArgs args;
+    args.src = c.in_ptr(0);
+    args.dst = c.out_ptr();
+    args.rows = rows;
+    args.columns = columns;
+    args.row_tiles = ceil_div(args.rows, kTransposeTile);
+    args.column_tiles = ceil_div(args.columns, kTransposeTile);
+    const int64_t blocks = std::max<int64_t>(1, images * args.row_tiles * args.column_tiles);
+    return make_launch(kFile,
+                       unit_name("transpose", unit_bytes({element_bytes(c.input(0))}, {})),
+                       {narrow<uint32_t>(blocks), 1, 1},
+                       kTransposeTile * kTransposeRows,
+                       args);
+}
+
 Launch reorder_launch(const NodeContext& c) {
     const ir::Value& x = c.input(0);
     const int64_t channels = x.shape[1];
     const int64_t pixels = x.shape[2] * x.shape[3];
     if (x.layout == c.output().layout || channels == 1 || pixels == 1) return copy_launch(c);
     const bool to_last = c.output().layout == ir::Layout::kChannelsLast;
-    TransposeArgs args;
+    return transpose_launch(
+        c, x.shape[0], to_last ? channels : pixels, to_last ? pixels : channels);
+}
+
+Launch swap_axes_launch(const NodeContext& c) {
+    const Shape& shape = c.input(0).shape;
+    if (shape[3] == 1) return transpose_launch(c, shape[0], shape[1], shape[2]);
+    SwapArgs args;
     args.src = c.in_ptr(0);
     args.dst = c.out_ptr();
-    args.rows = to_last ? channels : pixels;
-    args.columns = to_last ? pixels : channels;
-    args.row_tiles = ceil_div(args.rows, kTransposeTile);
-    args.column_tiles = ceil_div(args.columns, kTransposeTile);
-    const int64_t blocks = std::max<int64_t>(1, x.shape[0] * args.row_tiles * args.column_tiles);
-    const int64_t bytes = element_bytes(x);
+    args.images = shape[0];
+    args.a = shape[1];
+    args.b = shape[2];
+    const int64_t bytes = shape[3] * element_bytes(c.input(0));
+    const int64_t unit = unit_bytes({bytes}, {args.src, args.dst});
+    args.length = bytes / unit;
     return make_launch(kFile,
-                       unit_name("transpose", unit_bytes({bytes}, {})),
-                       {narrow<uint32_t>(blocks), 1, 1},
-                       kTransposeTile * kTransposeRows,
+                       unit_name("swap_axes", unit),
+                       piece_grid(c.device, args.images * args.a * args.b * args.length),
+                       kPieceThreads,
                        args);
 }
 
@@ -200,6 +224,7 @@ Launches movement_launches(const NodeContext& c) {
         case OpKind::kConcat: return {concat_launch(c)};
         case OpKind::kSlice: return {slice_launch(c)};
         case OpKind::kPad: return {pad_launch(c)};
+        case OpKind::kSwapAxes: return {swap_axes_launch(c)};
         case OpKind::kUpsample2x: return {upsample_launch(c)};
         case OpKind::kUpsample2xBackward: return {upsample_backward_launch(c)};
         default: return {reorder_launch(c)};

@@ -94,6 +94,13 @@ void add(const NodeRun& run) {
     run.store(0, a);
 }
 
+void multiply(const NodeRun& run) {
+    Doubles a = run.load(0);
+    const Doubles b = run.load(1);
+    for (size_t i = 0; i < a.size(); ++i) a[i] *= b[i % b.size()];
+    run.store(0, a);
+}
+
 void scale(const NodeRun& run) {
     Doubles x = run.load(0);
     for (double& value : x) value *= run.attrs().alpha;

@@ -122,6 +122,7 @@ Kernel kernel_for(ir::OpKind op) {
         case OpKind::kConcat: return ops::concat;
         case OpKind::kSlice: return ops::slice;
         case OpKind::kPad: return ops::pad;
+        case OpKind::kSwapAxes: return ops::swap_axes;
         case OpKind::kUpsample2x: return ops::upsample2x;
         case OpKind::kUpsample2xBackward: return ops::upsample2x_backward;
         case OpKind::kLinear: return ops::linear;
@@ -140,6 +141,7 @@ Kernel kernel_for(ir::OpKind op) {
         case OpKind::kGeglu: return ops::geglu;
         case OpKind::kGegluBackward: return ops::geglu_backward;
         case OpKind::kAdd: return ops::add;
+        case OpKind::kMultiply: return ops::multiply;
         case OpKind::kScale: return ops::scale;
         case OpKind::kAddChannel: return ops::add_channel;
         case OpKind::kSumSpatial: return ops::sum_spatial;

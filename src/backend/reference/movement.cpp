@@ -80,6 +80,23 @@ void pad(const NodeRun& run) {
     run.store(0, y);
 }
 
+void swap_axes(const NodeRun& run) {
+    const Shape& shape = run.input(0).shape;
+    const Doubles x = run.load(0);
+    Doubles y = run.zeros_like_output(0);
+    const int64_t length = shape[3];
+    for (int64_t n = 0; n < shape[0]; ++n) {
+        for (int64_t i = 0; i < shape[1]; ++i) {
+            for (int64_t j = 0; j < shape[2]; ++j) {
+                const int64_t from = ((n * shape[1] + i) * shape[2] + j) * length;
+                const int64_t to = ((n * shape[2] + j) * shape[1] + i) * length;
+                std::copy_n(x.begin() + from, length, y.begin() + to);
+            }
+        }
+    }
+    run.store(0, y);
+}
+
 void upsample2x(const NodeRun& run) {
     const Shape& shape = run.output(0).shape;
     const ImageStrides from = image_strides(run.input(0).shape, run.input(0).layout);

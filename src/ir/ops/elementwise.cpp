@@ -47,7 +47,8 @@ std::vector<ValueType> elementwise(const Graph& graph, const Node& node) {
                     "dy does not fit x");
             return {{x.dtype, x.shape}};
         }
-        case OpKind::kAdd: {
+        case OpKind::kAdd:
+        case OpKind::kMultiply: {
             const Value& b = input(graph, node, 1);
             const bool same = a.shape == b.shape && a.layout == b.layout;
             require(a.dtype == b.dtype &&

@@ -75,6 +75,12 @@ std::vector<ValueType> movement(const Graph& graph, const Node& node) {
             return {{x.dtype,
                      with_axis(x.shape, attrs.axis, x.shape[attrs.axis] + attrs.begin + attrs.end),
                      x.layout}};
+        case OpKind::kSwapAxes:
+            require(x.shape.num_axes() == 4 && x.layout == Layout::kRowMajor,
+                    graph,
+                    node,
+                    "needs four axes, row-major");
+            return {{x.dtype, Shape{x.shape[0], x.shape[2], x.shape[1], x.shape[3]}}};
         case OpKind::kUpsample2x:
             require(x.shape.num_axes() == 4, graph, node, "needs an image");
             return {

@@ -71,6 +71,28 @@ std::vector<OpCase> sums() {
              const ValueId y = c.b().activation(x, Activation::kSilu);
              c.result(c.b().add(c.b().add(x, y), c.b().scale(x, -2)));
          }},
+        {"multiply/odd",
+         OpKind::kMultiply,
+         [](CaseBuilder& c) {
+             c.result(c.b().multiply(c.operand({3, 5, 7}), c.operand({3, 5, 7})));
+         }},
+        {"multiply/images",
+         OpKind::kMultiply,
+         [](CaseBuilder& c) {
+             c.result(c.b().multiply(c.image({2, 3, 5, 1}), c.image({2, 3, 5, 1})));
+         }},
+        {"multiply/row",
+         OpKind::kMultiply,
+         [](CaseBuilder& c) {
+             c.result(c.b().multiply(c.operand({2, 5, 7}), c.operand({7})));
+         },
+         10},
+        {"multiply/square",
+         OpKind::kMultiply,
+         [](CaseBuilder& c) {
+             const ValueId x = c.operand({1, 9});
+             c.result(c.b().multiply(x, x));
+         }},
         {"scale/odd",
          OpKind::kScale,
          [](CaseBuilder& c) {

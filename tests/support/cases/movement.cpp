@@ -52,6 +52,21 @@ std::vector<OpCase> copies() {
              const DType wide = c.dtype() == DType::kF64 ? DType::kF64 : DType::kF32;
              c.result(c.b().node(OpKind::kCast, {c.operand({3, 7})}, {.dtype = wide})[0]);
          }},
+        {"swap_axes/odd",
+         OpKind::kSwapAxes,
+         [](CaseBuilder& c) {
+             c.result(c.b().swap_axes(c.operand({2, 3, 5, 7})));
+         }},
+        {"swap_axes/matrices",
+         OpKind::kSwapAxes,
+         [](CaseBuilder& c) {
+             c.result(c.b().swap_axes(c.operand({3, 37, 5, 1})));
+         }},
+        {"swap_axes/wide",
+         OpKind::kSwapAxes,
+         [](CaseBuilder& c) {
+             c.result(c.b().swap_axes(c.operand({1, 3, 4, 16})));
+         }},
         {"upsample2x/odd",
          OpKind::kUpsample2x,
          [](CaseBuilder& c) {

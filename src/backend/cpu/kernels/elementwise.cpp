@@ -136,6 +136,17 @@ void add(const ElementwiseArgs& g, int64_t begin, int64_t end) {
     });
 }
 
+void multiply(const ElementwiseArgs& g, int64_t begin, int64_t end) {
+    with_type(g.type, [&]<typename T>() {
+        map2(static_cast<const T*>(g.a),
+             static_cast<const T*>(g.b),
+             static_cast<T*>(g.dst),
+             begin,
+             end,
+             [](Vec a, Vec b) { return a * b; });
+    });
+}
+
 // Rows of `inner` elements, the same b for each.
 void add_rows(const ElementwiseArgs& g, int64_t begin, int64_t end) {
     with_type(g.type, [&]<typename T>() {
@@ -146,6 +157,19 @@ void add_rows(const ElementwiseArgs& g, int64_t begin, int64_t end) {
                  0,
                  g.inner,
                  [](Vec a, Vec b) { return a + b; });
+        }
+    });
+}
+
+void multiply_rows(const ElementwiseArgs& g, int64_t begin, int64_t end) {
+    with_type(g.type, [&]<typename T>() {
+        for (int64_t row = begin; row < end; ++row) {
+            map2(static_cast<const T*>(g.a) + row * g.inner,
+                 static_cast<const T*>(g.b),
+                 static_cast<T*>(g.dst) + row * g.inner,
+                 0,
+                 g.inner,
+                 [](Vec a, Vec b) { return a * b; });
         }
     });
 }
@@ -268,7 +292,9 @@ void add_elementwise_kernels(KernelTable& table) {
     table.geglu = geglu;
     table.geglu_backward = geglu_backward;
     table.add = add;
+    table.multiply = multiply;
     table.add_rows = add_rows;
+    table.multiply_rows = multiply_rows;
     table.mix = mix;
     table.sum_rows = sum_rows;
     table.sum_squares = sum_squares;

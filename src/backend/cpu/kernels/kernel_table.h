@@ -148,7 +148,9 @@ struct KernelTable {
     void (*geglu)(const ElementwiseArgs&, int64_t begin, int64_t end);
     void (*geglu_backward)(const ElementwiseArgs&, int64_t begin, int64_t end);
     void (*add)(const ElementwiseArgs&, int64_t begin, int64_t end);
+    void (*multiply)(const ElementwiseArgs&, int64_t begin, int64_t end);
     void (*add_rows)(const ElementwiseArgs&, int64_t begin, int64_t end);
+    void (*multiply_rows)(const ElementwiseArgs&, int64_t begin, int64_t end);
     void (*mix)(const ElementwiseArgs&, int64_t begin, int64_t end);
     // Rows [begin, end) of [.., inner], summed into dst [inner] fp32.
     void (*sum_rows)(const ElementwiseArgs&, int64_t begin, int64_t end);

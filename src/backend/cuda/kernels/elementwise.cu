@@ -83,9 +83,9 @@ __device__ void geglu_backward(const GegluArgs& p) {
     });
 }
 
-// dst = a + b, b a row for rows_per_b rows of a. Moves up to 3 values an element.
-template <typename T>
-__device__ void add(const AddArgs& p) {
+// dst = a + b or a * b, b a row for rows_per_b rows of a. Moves up to 3 values an element.
+template <typename T, bool kProduct>
+__device__ void pair(const AddArgs& p) {
     constexpr int kSize = kPer16Bytes<T>;
     each_piece<kSize>(p.extent, [&](const Piece& piece) {
         const int64_t at = piece.row * p.extent.length + piece.column;
@@ -97,7 +97,7 @@ __device__ void add(const AddArgs& p) {
         load_elements(
             static_cast<const T*>(p.b) + b_row * p.extent.length + piece.column, piece, b);
 #pragma unroll
-        for (int j = 0; j < kSize; ++j) a[j] += b[j];
+        for (int j = 0; j < kSize; ++j) a[j] = kProduct ? a[j] * b[j] : a[j] + b[j];
         store_elements(static_cast<T*>(p.dst) + at, piece, a);
     });
 }
@@ -208,7 +208,8 @@ __device__ void sum_spatial_plane(const SumSpatialArgs& p) {
     extern "C" __global__ void geglu_backward_##suffix(const GegluArgs p) {                  \
         geglu_backward<type>(p);                                                             \
     }                                                                                        \
-    extern "C" __global__ void add_##suffix(const AddArgs p) { add<type>(p); }               \
+    extern "C" __global__ void add_##suffix(const AddArgs p) { pair<type, false>(p); }       \
+    extern "C" __global__ void multiply_##suffix(const AddArgs p) { pair<type, true>(p); }   \
     extern "C" __global__ void add_plane_##suffix(const AddArgs p) { add_plane<type>(p); }   \
     extern "C" __global__ void mix_rows_##suffix(const MixRowsArgs p) { mix_rows<type>(p); } \
     extern "C" __global__ void sum_spatial_##suffix(const SumSpatialArgs p) {                \

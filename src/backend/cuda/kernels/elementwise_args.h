@@ -23,7 +23,8 @@ struct GegluArgs {
     void* dst = nullptr;
 };
 
-// dst = a + b, where rows_per_b rows of a share one row of b (add), or one element (add_plane).
+// dst = a + b, where rows_per_b rows of a share one row of b (add), or one element (add_plane);
+// multiply: a * b.
 struct AddArgs {
     Extent extent;
     const void* a = nullptr;

@@ -99,6 +99,22 @@ __device__ void transpose(const TransposeArgs& p) {
     }
 }
 
+template <typename Unit>
+__device__ void swap_axes(const SwapArgs& p) {
+    each_unit(p.images * p.a * p.b * p.length, [&](uint64_t i) {
+        const uint64_t stretch = i / static_cast<uint64_t>(p.length);
+        const uint64_t line = stretch / static_cast<uint64_t>(p.a);
+        const uint64_t image = line / static_cast<uint64_t>(p.b);
+        const uint64_t a = stretch - line * static_cast<uint64_t>(p.a);
+        const uint64_t b = line - image * static_cast<uint64_t>(p.b);
+        const uint64_t from =
+            (image * static_cast<uint64_t>(p.a) + a) * static_cast<uint64_t>(p.b) + b;
+        static_cast<Unit*>(p.dst)[i] =
+            static_cast<const Unit*>(p.src)[from * static_cast<uint64_t>(p.length) +
+                                            (i - stretch * static_cast<uint64_t>(p.length))];
+    });
+}
+
 // Every unit of src goes to a cell of 2 x 2 pixels.
 template <typename Unit>
 __device__ void upsample2x(const UpsampleArgs& p) {
@@ -119,8 +135,9 @@ __device__ void upsample2x(const UpsampleArgs& p) {
     });
 }
 
-#define LORA_UNITS(suffix, type)                                                  \
-    extern "C" __global__ void join_##suffix(const JoinArgs p) { join<type>(p); } \
+#define LORA_UNITS(suffix, type)                                                            \
+    extern "C" __global__ void join_##suffix(const JoinArgs p) { join<type>(p); }           \
+    extern "C" __global__ void swap_axes_##suffix(const SwapArgs p) { swap_axes<type>(p); } \
     extern "C" __global__ void upsample2x_##suffix(const UpsampleArgs p) { upsample2x<type>(p); }
 LORA_UNITS(b2, uint16_t)
 LORA_UNITS(b4, uint32_t)

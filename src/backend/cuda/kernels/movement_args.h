@@ -38,6 +38,15 @@ struct TransposeArgs {
     int64_t row_tiles = 0;
     int64_t column_tiles = 0;
 };
+// dst[n][b][a][:] = src[n][a][b][:], stretches of `length` units.
+struct SwapArgs {
+    const void* src = nullptr;
+    void* dst = nullptr;
+    int64_t images = 0;
+    int64_t a = 0;
+    int64_t b = 0;
+    int64_t length = 0;
+};
 inline constexpr int kTransposeTile = 32;
 inline constexpr int kTransposeRows = 8;  // a block's threads are 32 x 8
 
