@@ -18,7 +18,7 @@ namespace {
 
 using io::TensorInfo;
 
-enum class NetworkKind { kLora, kLoha, kLokr };
+enum class NetworkKind { kLora, kLoha, kLokr, kIa3 };
 
 struct KeyEnd {
     std::string_view text;
@@ -28,6 +28,7 @@ struct KeyEnd {
 
 constexpr KeyEnd kKeyEnds[] = {
     {".lora_down.weight", NetworkKind::kLora, true},
+    {".lora_mid.weight", NetworkKind::kLora, false},
     {".lora_A.weight", NetworkKind::kLora, true},
     {".lora.down.weight", NetworkKind::kLora, true},
     {".hada_w1_b", NetworkKind::kLoha, true},
@@ -35,6 +36,7 @@ constexpr KeyEnd kKeyEnds[] = {
     {".lokr_w2_b", NetworkKind::kLokr, true},
     {".lokr_w1", NetworkKind::kLokr, false},
     {".lokr_w2", NetworkKind::kLokr, false},
+    {".on_input", NetworkKind::kIa3, false},
 };
 
 struct Module {
@@ -48,7 +50,8 @@ std::map<std::string, Module> network_modules(const std::vector<TensorInfo>& ten
     std::map<std::string, Module> modules;
     for (const TensorInfo& tensor : tensors) {
         for (const KeyEnd& end : kKeyEnds) {
-            if (!tensor.name.ends_with(end.text) || tensor.shape.num_axes() < 2) continue;
+            if (!tensor.name.ends_with(end.text)) continue;
+            if (tensor.shape.num_axes() < 2 && end.kind != NetworkKind::kIa3) continue;
             const std::string name = tensor.name.substr(0, tensor.name.size() - end.text.size());
             Module& module = modules[name];
             module.kind = end.kind;
@@ -91,6 +94,7 @@ std::string kind_of_network(const std::map<std::string, Module>& modules) {
     for (const auto& [name, module] : modules) {
         if (module.kind == NetworkKind::kLoha) return "loha";
         if (module.kind == NetworkKind::kLokr) return "lokr";
+        if (module.kind == NetworkKind::kIa3) return "ia3";
         has_conv = has_conv || module.is_conv3;
     }
     return has_conv ? "locon" : "lora";

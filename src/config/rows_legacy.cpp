@@ -70,7 +70,6 @@ constexpr OptionRow kRefusedRows[] = {
     refused("lr_scheduler_args", kList, {"settings of a Python scheduler", "Python 排程器的參數"}),
     refused("fused_backward_pass", kFlag, {"update during the backward pass", "反向傳播時更新"}),
     refused("network_dropout", kFloat, {"dropout inside the LoRA", "LoRA 的 dropout"}),
-    refused("network_args", kList, {"further settings of the network", "網路的其他參數"}),
     refused("scale_weight_norms", kFloat, {"limit of weight norms", "權重範數上限"}),
     refused("base_weights", kList, {"LoRA files merged before training", "訓練前先合併的 LoRA"}),
     refused("base_weights_multiplier", kList, {"weights of base_weights", "base_weights 的權重"}),

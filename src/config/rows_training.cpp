@@ -8,12 +8,14 @@ using enum OptionType;
 
 // clang-format off
 constexpr OptionRow kNetwork[] = {
-    {.name = "network_module", .guide = "networks.lora", .sd_scripts = "networks.lora", .choices = "networks.lora",
-     .help = {"kind of network; LoRA in this version", "網路種類;此版本為 LoRA"}},
+    {.name = "network_module", .guide = "networks.lora", .sd_scripts = "networks.lora", .choices = "networks.lora|lycoris.kohya",
+     .help = {"networks.lora: LoRA; lycoris.kohya: LoCon, LoHa, LoKr, IA3, chosen by network_args algo=...", "networks.lora 為 LoRA;lycoris.kohya 為 LoCon、LoHa、LoKr、IA3,由 network_args 的 algo=... 選擇"}},
     {.name = "network_dim", .type = kInt, .guide = "32", .sd_scripts = "4", .aliases = "rank", .min = 1, .max = 1024,
      .help = {"rank of the LoRA; 4 to 128, bigger is not better", "LoRA 的 rank;4 到 128,並非越大越好"}},
     {.name = "network_alpha", .type = kFloat, .guide = "16", .sd_scripts = "1", .min = 0,
      .help = {"strength is alpha / dim; half of dim is usual; 0: same as dim", "強度為 alpha / dim;常用 dim 的一半;0 表示與 dim 相同"}},
+    {.name = "network_args", .type = kList,
+     .help = {"further settings: conv_dim=4 conv_alpha=1 rs_lora=True; with lycoris.kohya also algo=locon|loha|lokr|ia3 preset=full|attn-mlp|... use_tucker=True factor=8 decompose_both=True", "網路的其他參數:conv_dim=4 conv_alpha=1 rs_lora=True;lycoris.kohya 另有 algo=locon|loha|lokr|ia3 preset=full|attn-mlp|... use_tucker=True factor=8 decompose_both=True"}},
     {.name = "network_weights", .type = kPath,
      .help = {"a LoRA file to go on from", "從既有的 LoRA 繼續訓練"}},
     {.name = "dim_from_weights", .type = kFlag, .guide = "false", .sd_scripts = "false",

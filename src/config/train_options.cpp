@@ -79,6 +79,7 @@ void fill_network(const Settings& s, train::TrainOptions& out) {
     const bool guide = s.text("preset") != "sd-scripts";
     network.network_dim_given = guide || s.given("network_dim");
     network.network_alpha_given = guide || s.given("network_alpha");
+    network.network_args = pairs(s.list("network_args"));
     network.network_weights = s.text("network_weights");
     network.dim_from_weights = s.flag("dim_from_weights");
     network.network_train_unet_only = s.flag("network_train_unet_only");

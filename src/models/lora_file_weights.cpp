@@ -21,42 +21,169 @@ std::string module_of(const std::string& key) {
     return known ? key.substr(0, key.find('.')) : std::string();
 }
 
-LoraModule read_module(const io::SafetensorsFile& file,
-                       const std::string& prefix,
-                       const LoraTarget& target) {
-    const std::optional<TensorView> down = file.find(prefix + target.down_key());
-    const std::optional<TensorView> up = file.find(prefix + target.up_key());
-    if (!down || !up) {
-        throw bad_lora(file, fmt::format("module {} lacks lora_down or lora_up", target.lora_name))
-            .with_hint("LoHa, LoKr and other kinds are not read here");
+using nn::LoraKind;
+
+double scalar(const io::SafetensorsFile& file, const std::string& name, const TensorView& view) {
+    if (view.shape.num_elements() != 1) {
+        throw bad_lora(file, fmt::format("{} is no single number", name));
     }
-    if (file.find(prefix + target.lora_name + ".lora_mid.weight")) {
-        throw bad_lora(file, fmt::format("module {} is in Tucker form", target.lora_name));
+    const auto value = static_cast<double>(to_floats(view)[0]);
+    if (!std::isfinite(value)) throw bad_lora(file, fmt::format("{} is not finite", name));
+    return value;
+}
+
+// The module's factors as the file has them.
+class ModuleReader {
+public:
+    ModuleReader(const io::SafetensorsFile& file, const std::string& prefix, const LoraTarget& t)
+        : file_(file), stem_(prefix + t.lora_name + "."), target_(t) {}
+
+    LoraModule run() {
+        for (const LoraKind kind :
+             {LoraKind::kLora, LoraKind::kLoha, LoraKind::kLokr, LoraKind::kIa3}) {
+            for (const std::string& suffix : factor_suffixes(kind)) {
+                const std::optional<TensorView> view = file_.find(stem_ + suffix);
+                if (!view) continue;
+                if (!is_float(view->dtype))
+                    throw bad_lora(file_, stem_ + suffix + " has no numbers");
+                found_.push_back({suffix, view->shape});
+            }
+            if (!found_.empty()) return read(kind);
+        }
+        throw bad_lora(file_, fmt::format("module {} is of an unknown kind", target_.lora_name))
+            .with_hint("LoRA, LoCon, LoHa, LoKr and IA3 are read");
     }
-    LoraModule module{target, down->shape.num_axes() >= 2 ? down->shape[0] : 0, 0};
-    const bool fits = module.rank > 0 && module.rank <= 65536 &&
-                      same_shape(down->shape, target.down_shape(module.rank)) &&
-                      same_shape(up->shape, target.up_shape(module.rank));
-    if (!fits || !is_float(down->dtype) || !is_float(up->dtype)) {
-        throw bad_lora(file,
-                       fmt::format("{} has shapes {} and {}, which do not fit a layer of shape {}",
-                                   target.lora_name,
-                                   down->shape.to_string(),
-                                   up->shape.to_string(),
-                                   target.weight_shape.to_string()))
+
+private:
+    LoraModule read(LoraKind kind) {
+        if (file_.find(stem_ + "dora_scale")) {
+            throw bad_lora(file_, fmt::format("module {} is a DoRA", target_.lora_name))
+                .with_hint("DoRA is not read here");
+        }
+        LoraModuleOptions options{.kind = kind};
+        options.tucker = has("lora_mid.weight") || has("hada_t1") || has("lokr_t2");
+        if (const auto on_input = file_.find(stem_ + "on_input");
+            on_input && kind == LoraKind::kIa3) {
+            options.on_input = scalar(file_, stem_ + "on_input", *on_input) != 0;
+        }
+        const int64_t rank = rank_of(kind);
+        LoraModule module =
+            kind == LoraKind::kLokr
+                ? lokr(rank)
+                : make_lora_module(target_, rank, static_cast<double>(rank), options);
+        check(module);
+        const std::optional<TensorView> alpha = file_.find(stem_ + "alpha");
+        const bool whole = has("lokr_w1") && has("lokr_w2");
+        if (alpha && kind != LoraKind::kIa3 && !whole) {
+            module.alpha = scalar(file_, stem_ + "alpha", *alpha);
+        }
+        return module;
+    }
+
+    [[nodiscard]] const Shape* find(std::string_view suffix) const {
+        for (const nn::LoraFactor& factor : found_) {
+            if (factor.suffix == suffix) return &factor.shape;
+        }
+        return nullptr;
+    }
+    [[nodiscard]] bool has(std::string_view suffix) const { return find(suffix) != nullptr; }
+    // An axis of a factor; 0 when either is not there.
+    [[nodiscard]] int64_t axis(std::string_view suffix, int index) const {
+        const Shape* shape = find(suffix);
+        return shape != nullptr && shape->num_axes() > index ? (*shape)[index] : 0;
+    }
+
+    int64_t rank_of(LoraKind kind) {
+        int64_t rank = 1;
+        if (kind == LoraKind::kLora) rank = axis("lora_down.weight", 0);
+        if (kind == LoraKind::kLoha) rank = axis("hada_w1_b", 0);
+        if (kind == LoraKind::kLokr && !(has("lokr_w1") && has("lokr_w2"))) {
+            rank = axis(has("lokr_w2") ? "lokr_w1_b" : "lokr_w2_b", 0);
+        }
+        if (rank < 1 || rank > 65536) {
+            throw bad_lora(file_, fmt::format("module {} has no rank", target_.lora_name))
+                .with_hint("a tensor of it is missing or has no first axis");
+        }
+        return rank;
+    }
+
+    // w1 says how the layer is cut; the rest must fit.
+    LoraModule lokr(int64_t rank) {
+        const int64_t a = axis(has("lokr_w1") ? "lokr_w1" : "lokr_w1_a", 0);
+        const int64_t c = axis(has("lokr_w1") ? "lokr_w1" : "lokr_w1_b", 1);
+        const Shape& weight = target_.weight_shape;
+        if (a < 1 || c < 1 || weight[0] % a != 0 || weight[1] % c != 0) throw misfit();
+        std::vector<int64_t> small = weight.sizes();
+        small[0] /= a;
+        small[1] /= c;
+        const int64_t b = small[0];
+        const int64_t d = small[1];
+        const int64_t taps = Shape(small).num_elements() / (b * d);
+        LoraModule module;
+        module.target = target_;
+        module.kind = LoraKind::kLokr;
+        module.rank = rank;
+        module.alpha = static_cast<double>(rank);
+        if (has("lokr_w1")) {
+            module.factors.push_back({"lokr_w1", Shape{a, c}});
+        } else {
+            module.factors.push_back({"lokr_w1_a", Shape{a, rank}});
+            module.factors.push_back({"lokr_w1_b", Shape{rank, c}});
+        }
+        if (has("lokr_w2")) {
+            module.factors.push_back({"lokr_w2", Shape(small)});
+        } else if (has("lokr_t2")) {
+            small[0] = rank;
+            small[1] = rank;
+            module.factors.push_back({"lokr_t2", Shape(small)});
+            module.factors.push_back({"lokr_w2_a", Shape{rank, b}});
+            module.factors.push_back({"lokr_w2_b", Shape{rank, d}});
+        } else {
+            module.factors.push_back({"lokr_w2_a", Shape{b, rank}});
+            module.factors.push_back({"lokr_w2_b", Shape{rank, d * taps}});
+        }
+        return module;
+    }
+
+    // The file's factors must be those that the module expects.
+    void check(const LoraModule& module) {
+        for (const nn::LoraFactor& factor : module.factors) {
+            const Shape* shape = find(factor.suffix);
+            if (shape == nullptr) {
+                throw bad_lora(file_,
+                               fmt::format("module {} lacks {}", target_.lora_name, factor.suffix));
+            }
+            if (!same_shape(*shape, factor.shape)) throw misfit();
+        }
+        if (found_.size() != module.factors.size()) throw misfit();
+    }
+
+    [[nodiscard]] Error misfit() const {
+        std::string shapes;
+        for (const nn::LoraFactor& factor : found_) {
+            shapes += fmt::format(
+                "{}{} {}", shapes.empty() ? "" : ", ", factor.suffix, factor.shape.to_string());
+        }
+        return bad_lora(file_,
+                        fmt::format("{} has {}, which do not fit a layer of shape {}",
+                                    target_.lora_name,
+                                    shapes,
+                                    target_.weight_shape.to_string()))
             .with_hint("the LoRA belongs to another family of models");
     }
-    module.alpha = static_cast<double>(module.rank);
-    if (const std::optional<TensorView> alpha = file.find(prefix + target.alpha_key())) {
-        if (alpha->shape.num_elements() != 1) {
-            throw bad_lora(file, fmt::format("{} is no single number", target.alpha_key()));
-        }
-        module.alpha = static_cast<double>(to_floats(*alpha)[0]);
-        if (!std::isfinite(module.alpha)) {
-            throw bad_lora(file, fmt::format("{} is not finite", target.alpha_key()));
-        }
-    }
-    return module;
+
+    const io::SafetensorsFile& file_;
+    std::string stem_;
+    const LoraTarget& target_;
+    std::vector<nn::LoraFactor> found_;
+};
+
+nn::LoraAttachment attachment_of(const LoraModule& module, const std::string& prefix) {
+    return {.kind = module.kind,
+            .module = prefix + module.target.lora_name,
+            .factors = module.factors,
+            .scale = module.scale(),
+            .on_input = module.on_input};
 }
 
 }  // namespace
@@ -74,9 +201,9 @@ LoraFileContent read_lora_file(const io::SafetensorsFile& file,
         throw bad_lora(file, "holds no LoRA modules (lora_unet_..., lora_te_...)");
     }
     LoraFileContent content;
-    for (const LoraTarget& target : list_lora_targets(info, {.conv = true})) {
+    for (const LoraTarget& target : list_lora_targets(info, {.conv = true, .ends = true})) {
         if (names.erase(target.lora_name) == 0) continue;
-        content.modules.push_back(read_module(file, prefix, target));
+        content.modules.push_back(ModuleReader(file, prefix, target).run());
     }
     content.unknown.assign(names.begin(), names.end());
     return content;
@@ -87,21 +214,16 @@ void attach_frozen(const LoraFileContent& content,
                    const std::string& prefix,
                    nn::LoraAttachments& attachments) {
     for (const LoraModule& module : content.modules) {
-        attachments.add(module.target.weight_name,
-                        {.down_name = prefix + module.target.down_key(),
-                         .up_name = prefix + module.target.up_key(),
-                         .rank = module.rank,
-                         .scale = multiplier * module.alpha / static_cast<double>(module.rank)});
+        nn::LoraAttachment attachment = attachment_of(module, prefix);
+        attachment.scale *= multiplier;
+        attachments.add(module.target.weight_name, std::move(attachment));
     }
 }
 
 void attach_trainable(const LoraModule& module, nn::LoraAttachments& attachments) {
-    attachments.add(module.target.weight_name,
-                    {.down_name = module.target.down_key(),
-                     .up_name = module.target.up_key(),
-                     .rank = module.rank,
-                     .scale = module.alpha / static_cast<double>(module.rank),
-                     .trainable = true});
+    nn::LoraAttachment attachment = attachment_of(module, "");
+    attachment.trainable = true;
+    attachments.add(module.target.weight_name, std::move(attachment));
 }
 
 }  // namespace lora::models

@@ -1,21 +1,15 @@
 // Attaches the matrices of a LoRA file to a model's layers: for sampling (frozen) and for starting
 // a training from a file (shapes and alphas only; the trainer copies the values). Reads
-// networks.lora files with linear, 1x1 and 3x3 layers.
+// files of sd-scripts' networks.lora and of LyCORIS (LoRA and LoCon, LoHa, LoKr, IA3).
 #pragma once
 
 #include <string>
 #include <vector>
 
 #include "io/safetensors.h"
-#include "models/keymap/kohya.h"
+#include "models/lora_module.h"
 
 namespace lora::models {
-
-struct LoraModule {
-    LoraTarget target;
-    int64_t rank = 4;
-    double alpha = 4;  // the rank when the file has none
-};
 
 struct LoraFileContent {
     std::vector<LoraModule> modules;   // in kohya's order
@@ -30,7 +24,7 @@ struct LoraFileContent {
                                              const std::string& prefix = {});
 
 // Frozen branches with scale multiplier * alpha / rank. The weight values are named
-// prefix + key ("lora0/lora_unet_...lora_down.weight"), so several files can be attached.
+// prefix + key ("lora0/lora_unet_... .lora_down.weight"), so several files can be attached.
 void attach_frozen(const LoraFileContent& content,
                    double multiplier,
                    const std::string& prefix,

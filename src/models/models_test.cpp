@@ -117,14 +117,15 @@ TEST(DetectModel, RefusesAWrongShape) {
 TEST(LoraFile, ReadsRankAlphaAndReportsStrangers) {
     const ModelInfo info = detect_model(mini_model());
     const LoraTarget target = list_lora_targets(info)[3];
-    const Tensor down(DType::kF32, target.down_shape(8));
-    const Tensor up(DType::kF32, target.up_shape(8));
+    const LoraModule module = make_lora_module(target, 8, 2);
+    const Tensor down(DType::kF32, module.factors[0].shape);
+    const Tensor up(DType::kF32, module.factors[1].shape);
     const Tensor alpha = Tensor::from_floats(Shape{}, std::vector<float>{2.0F});
     const std::string path = ::testing::TempDir() + "some_lora.safetensors";
     io::write_safetensors(path,
-                          {{target.down_key(), down.view()},
-                           {target.up_key(), up.view()},
-                           {target.alpha_key(), alpha.view()},
+                          {{module.key("lora_down.weight"), down.view()},
+                           {module.key("lora_up.weight"), up.view()},
+                           {module.key("alpha"), alpha.view()},
                            {"lora_unet_stranger.lora_up.weight", up.view()}},
                           {});
     const LoraFileContent content = read_lora_file(io::SafetensorsFile::open(path), info);

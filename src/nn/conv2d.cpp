@@ -18,7 +18,7 @@ ValueId conv3x3(const NetContext& net,
         w,
         {.bias = bias, .addend = options.addend, .stride = options.stride, .pad = options.pad});
     const LoraConv branch{.kernel = 3, .stride = options.stride, .pad = options.pad};
-    return add_lora_to_conv(net, weight_name, branch, x, y);
+    return add_lora_to_conv(net, weight_name, branch, w, x, y);
 }
 
 ValueId conv1x1(

@@ -1,12 +1,18 @@
-// What layers share: the graph being written, the compute type, and the LoRA branches to add.
-// A branch computes y = W x + b + scale * up(down(x)); its two matrices are trainable parameters or
-// frozen weights. Not the training of them (train/), not key names (models/keymap).
-// Shapes   down [rank, in] or [rank, in, kh, kw]; up [out, rank]. Files hold 1x1 kernels with two
-//          more axes of size 1.
-// Source   Hu et al., arXiv:2106.09685 eq. 3.
+// What layers share: the graph being written, the compute type, and the branches to add to layers.
+// A branch is a change of a frozen layer's weight, y = W x + b + scale * dW x, that is never added
+// into W: in a half-precision weight small changes would vanish. Not the training of it (train/),
+// not key names (models/keymap).
+// Kinds, with the layer's weight [out, in(, k, k)] and the factors' names in files:
+//   lora  dW = up down (Hu et al., arXiv:2106.09685 eq. 3); with lora_mid up mid down, down being
+//   1x1 loha  dW = (w1_a w1_b) * (w2_a w2_b) elementwise (Hyeon-Woo et al., arXiv:2108.06098); with
+//         hada_t1, t2 each factor is the Tucker product of t, w_a, w_b
+//   lokr  dW = kron(w1, w2), each whole or a product of two (Yeh et al., arXiv:2309.14859)
+//   ia3   dW = W scaled by the layer's outputs (or inputs) (Liu et al., arXiv:2205.05638)
+// Shapes of factors   as LyCORIS and sd-scripts store them (training-semantics 6.2, 6.7).
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -16,13 +22,24 @@ namespace lora::nn {
 
 using ir::ValueId;
 
+enum class LoraKind : uint8_t { kLora, kLoha, kLokr, kIa3 };
+
+struct LoraFactor {
+    std::string suffix;  // "lora_down.weight"
+    Shape shape;         // as in the file
+};
+
 struct LoraAttachment {
-    std::string down_name;  // value names; for parameters the keys of the LoRA file
-    std::string up_name;
-    int64_t rank = 4;
-    double scale = 1;  // alpha / rank, times the multiplier when sampling
+    LoraKind kind = LoraKind::kLora;
+    std::string module;               // values are named "<module>.<suffix>"
+    std::vector<LoraFactor> factors;  // those of the kind that the module has
+    double scale = 1;                 // alpha / rank, times the multiplier when sampling
+    bool on_input = false;            // ia3: scales the layer's inputs
     bool trainable = false;
 };
+
+// down [rank, in(, k, k)] and up [out, rank(, 1, 1)] for a weight of this shape.
+[[nodiscard]] std::vector<LoraFactor> lora_factors(const Shape& weight, int64_t rank);
 
 class LoraAttachments {
 public:
@@ -46,11 +63,9 @@ struct NetContext {
 // The frozen tensor `name` in the compute type.
 [[nodiscard]] ValueId weight(const NetContext& net, const std::string& name, const Shape& shape);
 
-// y [.., out] plus the branches of `weight_name` applied to x [.., in].
-[[nodiscard]] ValueId add_lora_to_linear(const NetContext& net,
-                                         const std::string& weight_name,
-                                         ValueId x,
-                                         ValueId y);
+// y [.., out] plus the branches of `weight_name` applied to x [.., in]; `w` is that weight.
+[[nodiscard]] ValueId add_lora_to_linear(
+    const NetContext& net, const std::string& weight_name, ValueId w, ValueId x, ValueId y);
 
 // The same for a convolution with kernel size, stride and padding of the original.
 struct LoraConv {
@@ -61,6 +76,7 @@ struct LoraConv {
 [[nodiscard]] ValueId add_lora_to_conv(const NetContext& net,
                                        const std::string& weight_name,
                                        const LoraConv& conv,
+                                       ValueId w,
                                        ValueId x,
                                        ValueId y);
 

@@ -20,6 +20,11 @@ struct Net {
     NetContext context(DType dtype) { return {&builder, dtype, &lora}; }
 };
 
+LoraAttachment branch(const std::string& module, const Shape& weight, bool trainable) {
+    return {
+        .module = module, .factors = lora_factors(weight, 2), .scale = 0.5, .trainable = trainable};
+}
+
 TEST(Linear, FetchesWeightAndBiasByName) {
     Net net;
     const ValueId x = net.builder.input("x", DType::kF32, Shape{2, 3, 5});
@@ -32,15 +37,14 @@ TEST(Linear, FetchesWeightAndBiasByName) {
 
 TEST(Linear, TrainableBranchIsCastAndAddsIntoTheResult) {
     Net net;
-    net.lora.add("a.weight",
-                 {.down_name = "d", .up_name = "u", .rank = 2, .scale = 0.5, .trainable = true});
+    net.lora.add("a.weight", branch("m", Shape{7, 5}, true));
     const ValueId x = net.builder.input("x", DType::kBF16, Shape{1, 3, 5});
     const ValueId y = linear(net.context(DType::kBF16), "a", x, 7, {.bias = false});
     EXPECT_FALSE(net.graph.find("a.bias").has_value());
-    EXPECT_EQ(net.graph.value(net.graph.at("d")).kind, ir::ValueKind::kParam);
-    EXPECT_EQ(net.graph.value(net.graph.at("d")).dtype, DType::kF32);
-    EXPECT_EQ(net.graph.value(net.graph.at("d")).shape, (Shape{2, 5}));
-    EXPECT_EQ(net.graph.value(net.graph.at("u")).shape, (Shape{7, 2}));
+    EXPECT_EQ(net.graph.value(net.graph.at("m.lora_down.weight")).kind, ir::ValueKind::kParam);
+    EXPECT_EQ(net.graph.value(net.graph.at("m.lora_down.weight")).dtype, DType::kF32);
+    EXPECT_EQ(net.graph.value(net.graph.at("m.lora_down.weight")).shape, (Shape{2, 5}));
+    EXPECT_EQ(net.graph.value(net.graph.at("m.lora_up.weight")).shape, (Shape{7, 2}));
     EXPECT_EQ(count(net.graph, ir::OpKind::kCast), 2);
     EXPECT_EQ(count(net.graph, ir::OpKind::kLinear), 3);
     EXPECT_EQ(count(net.graph, ir::OpKind::kAdd), 0);
@@ -53,13 +57,12 @@ TEST(Linear, TrainableBranchIsCastAndAddsIntoTheResult) {
 TEST(Linear, FrozenBranchesStack) {
     Net net;
     for (const char* file : {"lora0/", "lora1/"}) {
-        net.lora.add("a.weight",
-                     {.down_name = file + std::string("d"), .up_name = file + std::string("u")});
+        net.lora.add("a.weight", branch(file + std::string("m"), Shape{7, 5}, false));
     }
     const ValueId x = net.builder.input("x", DType::kF32, Shape{1, 3, 5});
     static_cast<void>(linear(net.context(DType::kF32), "a", x, 7));
     EXPECT_EQ(count(net.graph, ir::OpKind::kLinear), 5);
-    EXPECT_EQ(net.graph.value(net.graph.at("lora1/u")).kind, ir::ValueKind::kWeight);
+    EXPECT_EQ(net.graph.value(net.graph.at("lora1/m.lora_up.weight")).kind, ir::ValueKind::kWeight);
 }
 
 TEST(Conv, PointwiseRunsAsLinearAndKeepsTheImage) {
@@ -74,14 +77,13 @@ TEST(Conv, PointwiseRunsAsLinearAndKeepsTheImage) {
 
 TEST(Conv, BranchFollowsStrideAndPadding) {
     Net net;
-    net.lora.add("c.weight",
-                 {.down_name = "d", .up_name = "u", .rank = 2, .scale = 1, .trainable = true});
+    net.lora.add("c.weight", branch("m", Shape{6, 4, 3, 3}, true));
     const ValueId x = net.builder.reorder(net.builder.input("x", DType::kF32, Shape{1, 4, 7, 5}),
                                           ir::Layout::kChannelsLast);
     const ValueId y = conv3x3(net.context(DType::kF32), "c", x, 6, {.stride = 2});
     EXPECT_EQ(net.graph.value(y).shape, (Shape{1, 6, 4, 3}));
-    EXPECT_EQ(net.graph.value(net.graph.at("d")).shape, (Shape{2, 4, 3, 3}));
-    EXPECT_EQ(net.graph.value(net.graph.at("u")).shape, (Shape{6, 2}));
+    EXPECT_EQ(net.graph.value(net.graph.at("m.lora_down.weight")).shape, (Shape{2, 4, 3, 3}));
+    EXPECT_EQ(net.graph.value(net.graph.at("m.lora_up.weight")).shape, (Shape{6, 2}));
 }
 
 }  // namespace

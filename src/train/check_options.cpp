@@ -6,6 +6,7 @@
 
 #include "base/attempt.h"
 #include "train/lora_file.h"
+#include "train/network_args.h"
 #include "train/run_settings.h"
 #include "train/training_run.h"
 
@@ -77,11 +78,6 @@ private:
 
     void check_network() {
         const NetworkOptions& n = o_.network;
-        if (n.network_module != "networks.lora") {
-            refuse("network_module",
-                   fmt::format("network_module {} is not known", n.network_module),
-                   "networks.lora");
-        }
         at_least("network_dim", n.network_dim, 1);
         if (n.network_alpha < 0) refuse("network_alpha", "network_alpha is negative");
         if (n.network_train_unet_only && n.network_train_text_encoder_only) {
@@ -92,12 +88,7 @@ private:
         if (n.dim_from_weights && n.network_weights.empty()) {
             refuse("dim_from_weights", "dim_from_weights needs network_weights");
         }
-        for (const auto& [key, value] : n.network_args) {
-            if (key == "conv_dim" || key == "conv_alpha") continue;
-            refuse("network_args",
-                   fmt::format("network_args {}: networks.lora here has no such setting", key),
-                   "conv_dim and conv_alpha are known");
-        }
+        judge("network_args", [&] { (void)read_network_args(n); });
     }
 
     void check_optimizer() {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <set>
 #include <string_view>
 
@@ -12,8 +13,6 @@
 namespace lora::train {
 namespace {
 
-constexpr std::string_view kDown = ".lora_down.weight";
-constexpr std::string_view kUp = ".lora_up.weight";
 constexpr std::string_view kAlpha = ".alpha";
 
 double scalar(const TensorView& view, const std::string& name) {
@@ -90,6 +89,14 @@ void save_lora(const std::string& path,
         tensors.push_back({entry.key, view});
     }
     for (const LoraModule& module : network.modules()) {
+        if (module.kind == nn::LoraKind::kIa3) {
+            const int64_t on_input = module.on_input ? 1 : 0;
+            Tensor flag(DType::kI64, Shape{});
+            std::memcpy(flag.bytes().data(), &on_input, sizeof on_input);
+            storage.push_back(std::move(flag));
+            tensors.push_back({module.name + ".on_input", storage.back().view()});
+            continue;
+        }
         const auto alpha = static_cast<float>(module.alpha);
         storage.push_back(to_dtype(Tensor::from_floats(Shape{}, {&alpha, 1}).view(), dtype));
         tensors.push_back({module.name + std::string(kAlpha), storage.back().view()});
@@ -108,6 +115,7 @@ LoadReport load_lora(const std::string& path, const Network& network, std::span<
         check_alphas(file, network);
         for (const LoraModule& module : network.modules()) {
             known.insert(module.name + std::string(kAlpha));
+            known.insert(module.name + ".on_input");
         }
         for (const ParameterEntry& entry : network.entries()) {
             known.insert(entry.key);
@@ -126,26 +134,6 @@ LoadReport load_lora(const std::string& path, const Network& network, std::span<
                 .with_hint("is it a LoRA for this kind of model?");
         }
         return report;
-    });
-}
-
-std::map<std::string, RankAlpha> ranks_of_file(const std::string& path) {
-    return with_context(fmt::format("while reading ranks from {}", path), [&] {
-        const io::SafetensorsFile file = io::SafetensorsFile::open(path);
-        std::map<std::string, RankAlpha> result;
-        for (const io::TensorInfo& info : file.tensors()) {
-            if (!info.name.ends_with(kDown) || info.shape.num_axes() < 2) continue;
-            const std::string module = info.name.substr(0, info.name.size() - kDown.size());
-            const int64_t rank = info.shape[0];
-            if (rank < 1 || !file.find(module + std::string(kUp))) {
-                throw Error(ErrorCode::kFormat, fmt::format("module {} is not whole", module));
-            }
-            const std::string alpha = module + std::string(kAlpha);
-            const auto view = file.find(alpha);
-            result[module] = {rank, view ? scalar(*view, alpha) : static_cast<double>(rank)};
-        }
-        if (result.empty()) throw Error(ErrorCode::kFormat, "holds no LoRA module");
-        return result;
     });
 }
 

@@ -1,10 +1,9 @@
-// LoRA files as kohya's networks.lora writes them: `<module>.alpha`, `<module>.lora_down.weight`,
-// `<module>.lora_up.weight`, metadata with hashes. Layout: docs/formats/lora_file.md.
-// Not the metadata's content (metadata.h), not other networks.
+// LoRA files as kohya's networks.lora and LyCORIS write them: `<module>.alpha` and the factors,
+// `<module>.lora_down.weight`, `<module>.hada_w1_a`, ...; metadata with hashes. Layout:
+// docs/formats/lora_file.md. Not the metadata's content (metadata.h).
 // Errors   kIo, kFormat; kConfig when a file does not fit the network.
 #pragma once
 
-#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -33,12 +32,5 @@ struct LoadReport {
 // Overwrites `values` with the file's matrices. A module whose stored alpha differs from the
 // network's is refused: scale and alpha would drift apart.
 LoadReport load_lora(const std::string& path, const Network& network, std::span<float> values);
-
-struct RankAlpha {
-    int64_t rank = 0;
-    double alpha = 0;  // the rank when the file has none
-};
-// Rank and alpha of every module in a file, by module name.
-[[nodiscard]] std::map<std::string, RankAlpha> ranks_of_file(const std::string& path);
 
 }  // namespace lora::train

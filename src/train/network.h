@@ -1,8 +1,8 @@
-// The trainable network of a run: which modules, how their matrices lie in one flat fp32 buffer,
-// and how they start. Not the file format (lora_file.h), not the graph (nn/lora). Order    text
-// encoder, then UNet; modules in network order; down, then up. Every matrix starts at
-//          a multiple of kAlignment elements; the gaps stay zero.
-// Shapes   lora_down [R, in(, kh, kw)], lora_up [out, R(, 1, 1)] as in the file.
+// The trainable network of a run: which modules, how their factors lie in one flat fp32 buffer, and
+// how they start. Not the file format (lora_file.h), not the graph (nn/lora).
+// Order    text encoder, then UNet; modules in network order; factors as in models/lora_module.h.
+//          Every factor starts at a multiple of kAlignment elements; the gaps stay zero.
+// Shapes   as in the file.
 // Threads  plain values.
 #pragma once
 
@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "nn/lora.h"
 #include "tensor/shape.h"
 
 namespace lora::train {
@@ -25,6 +26,9 @@ struct LoraModule {
     NetworkPart part = NetworkPart::kUNet;
     int64_t rank = 4;
     double alpha = 1;
+    nn::LoraKind kind = nn::LoraKind::kLora;
+    std::vector<nn::LoraFactor> factors = {};  // empty: LoRA's down and up
+    bool on_input = false;                     // ia3
 };
 
 struct ParameterEntry {
@@ -43,7 +47,7 @@ public:
     explicit Network(std::vector<LoraModule> modules);
 
     [[nodiscard]] const std::vector<LoraModule>& modules() const { return modules_; }
-    // Down and up of every module, in order.
+    // The factors of every module, in order.
     [[nodiscard]] const std::vector<ParameterEntry>& entries() const { return entries_; }
     // nullptr when there is none.
     [[nodiscard]] const ParameterEntry* find(std::string_view key) const;
@@ -59,8 +63,9 @@ private:
     int64_t num_elements_ = 0;
 };
 
-// Fresh matrices: down uniform in +-1/sqrt(fan_in) (Kaiming, a = sqrt 5), up zero. The numbers of a
-// module depend on the seed and its name only.
+// Fresh factors, whose change of the weight is zero: Kaiming uniform (+-1/sqrt(fan_in)) or normal
+// ones, and one zero. As networks.lora and LyCORIS 3.x do (training-semantics 6.2, 6.7). The
+// numbers of a factor depend on the seed and its name only.
 [[nodiscard]] std::vector<float> initial_values(const Network& network, uint64_t seed);
 
 }  // namespace lora::train

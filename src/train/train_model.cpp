@@ -1,30 +1,15 @@
 #include "train/train_model.h"
 
-#include <charconv>
 #include <cmath>
-#include <optional>
 
 #include <fmt/format.h>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "train/network_args.h"
 
 namespace lora::train {
 namespace {
-
-std::optional<double> network_arg(const NetworkOptions& options, const std::string& name) {
-    for (const auto& [key, text] : options.network_args) {
-        if (key != name) continue;
-        double value = 0;
-        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-        if (error != std::errc() || end != text.data() + text.size() || !(value >= 0)) {
-            throw Error(ErrorCode::kConfig,
-                        fmt::format("network_args {}: \"{}\" is not a number", name, text));
-        }
-        return value;
-    }
-    return std::nullopt;
-}
 
 std::vector<models::LoraModule> modules_of_file(const models::ModelInfo& info,
                                                 const std::string& path) {
@@ -55,16 +40,23 @@ std::vector<models::LoraModule> choose_modules(const models::ModelInfo& info,
         }
         return modules;
     }
-    const auto conv_dim = static_cast<int64_t>(network_arg(options, "conv_dim").value_or(0));
-    const double conv_alpha = network_arg(options, "conv_alpha").value_or(1);
-    const models::LoraTargetOptions wanted{
-        .text_encoder = text_encoder, .unet = unet, .conv = conv_dim > 0};
-    for (models::LoraTarget& target : models::list_lora_targets(info, wanted)) {
-        const bool is_3x3 = target.kind == models::LayerKind::kConv3x3;
-        const int64_t rank = is_3x3 ? conv_dim : options.network_dim;
-        const double alpha = is_3x3 ? conv_alpha : options.network_alpha;
-        const double used = alpha == 0 ? static_cast<double>(rank) : alpha;
-        modules.push_back({std::move(target), rank, used});
+    const NetworkArgs args = read_network_args(options);
+    for (models::LoraTarget& target : choose_layers(info, args, options)) {
+        const bool large = target.kind == models::LayerKind::kConv3x3;
+        const int64_t rank = large ? args.conv_dim : options.network_dim;
+        const double alpha = large ? args.conv_alpha : options.network_alpha;
+        double used = alpha == 0 ? static_cast<double>(rank) : alpha;
+        if (args.rs_lora) used *= std::sqrt(static_cast<double>(rank));
+        models::LoraModuleOptions module = args.module;
+        // LyCORIS' ia3 preset scales what the second layer of a feed-forward pair reads.
+        module.on_input =
+            module.kind == nn::LoraKind::kIa3 &&
+            (target.lora_name.ends_with("_ff_net_2") || target.lora_name.ends_with("_mlp_fc2"));
+        modules.push_back(models::make_lora_module(std::move(target), rank, used, module));
+    }
+    if (modules.empty()) {
+        throw Error(ErrorCode::kConfig, "the network options leave no layer to train")
+            .with_hint("look at --network_args preset and conv_dim");
     }
     return modules;
 }
@@ -87,7 +79,10 @@ TrainModel make_train_model(const models::ModelInfo& info,
                         target.weight_shape,
                         target.is_text_encoder ? NetworkPart::kTextEncoder : NetworkPart::kUNet,
                         module.rank,
-                        module.alpha});
+                        module.alpha,
+                        module.kind,
+                        module.factors,
+                        module.on_input});
         (target.is_text_encoder ? has_text_encoder : has_unet) = true;
         const bool trained =
             target.is_text_encoder ? options.train_text_encoder : options.train_unet;

@@ -43,7 +43,7 @@ struct NetworkOptions {
     double network_alpha = 1;       // 0: the rank
     bool network_dim_given = true;  // metadata tells defaults from given values apart
     bool network_alpha_given = true;
-    std::vector<std::pair<std::string, std::string>> network_args;  // as given; none is known yet
+    std::vector<std::pair<std::string, std::string>> network_args;  // as given; network_args.h
     std::string network_weights;                                    // start from this LoRA file
     bool dim_from_weights = false;  // ranks and alphas as in that file
     bool network_train_unet_only = false;

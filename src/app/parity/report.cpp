@@ -82,6 +82,15 @@ void Report::compare_gradient(const CaseFile& golden,
     line(golden, name, error, bounds_.gradients, ok);
 }
 
+void Report::compare_numbers(const CaseFile& golden,
+                             const std::string& name,
+                             double computed,
+                             double expected,
+                             double scale) {
+    const double error = ratio(std::abs(computed - expected), scale);
+    line(golden, name, error, bounds_.gradients, error <= bounds_.gradients);
+}
+
 void Report::fail(const CaseFile& golden, const std::string& name, const std::string& why) {
     ++num_off_;
     app::print_out(fmt::format("{} {} {} - OFF\n", golden.name, name, why));

@@ -36,6 +36,12 @@ public:
                           const std::string& key,
                           const Tensor& computed,
                           double whole_norm);
+    // Two numbers, relative to `scale`, with the bound of gradients.
+    void compare_numbers(const CaseFile& golden,
+                         const std::string& name,
+                         double computed,
+                         double expected,
+                         double scale);
     // A tensor that should not be there, or should be and is not.
     void fail(const CaseFile& golden, const std::string& name, const std::string& why);
     [[nodiscard]] bool all_ok() const { return num_off_ == 0; }

@@ -32,7 +32,8 @@ train::TrainModel full_model(DType dtype, const CaseFile& golden) {
     const models::ModelInfo info = models::sd15_info();
     std::vector<models::LoraModule> modules;
     for (models::LoraTarget& target : models::list_lora_targets(info, {.text_encoder = false})) {
-        modules.push_back({std::move(target), golden.integer("rank", 4), golden.number("alpha")});
+        modules.push_back(models::make_lora_module(
+            std::move(target), golden.integer("rank", 4), golden.number("alpha")));
     }
     train::TrainModelOptions options;
     options.dtype = dtype;

@@ -49,14 +49,15 @@ private:
 
     void text_encoder() {
         collect_shapes(clip_text_tensors(info_.text));
-        constexpr std::array<const char*, 6> kLayers{"self_attn.k_proj",
-                                                     "self_attn.v_proj",
-                                                     "self_attn.q_proj",
-                                                     "self_attn.out_proj",
-                                                     "mlp.fc1",
-                                                     "mlp.fc2"};
+        constexpr std::array<std::string_view, 6> kLayers{"self_attn.k_proj",
+                                                          "self_attn.v_proj",
+                                                          "self_attn.q_proj",
+                                                          "self_attn.out_proj",
+                                                          "mlp.fc1",
+                                                          "mlp.fc2"};
         for (int64_t i = 0; i < info_.text.layers; ++i) {
-            for (const char* layer : kLayers) {
+            for (const std::string_view layer : kLayers) {
+                if (options_.attention_only && layer.starts_with("mlp")) continue;
                 const std::string path = fmt::format("encoder.layers.{}.{}", i, layer);
                 add("lora_te_", "text_model." + path, info_.text.prefix + path).is_text_encoder =
                     true;
@@ -72,9 +73,19 @@ private:
         const std::string middle = info_.unet.prefix + "middle_block";
         block_ = static_cast<int>(3 * num_levels);
         transformer("mid_block.attentions.0", middle + ".1");
-        if (!options_.conv) return;
-        resnet("mid_block.resnets.0", middle + ".0");
-        resnet("mid_block.resnets.1", middle + ".2");
+        if (options_.conv) {
+            resnet("mid_block.resnets.0", middle + ".0");
+            resnet("mid_block.resnets.1", middle + ".2");
+        }
+        if (options_.ends) ends();
+    }
+
+    void ends() {
+        block_ = 0;
+        conv("time_embedding.linear_1", info_.unet.prefix + "time_embed.0");
+        conv("time_embedding.linear_2", info_.unet.prefix + "time_embed.2");
+        conv("conv_in", info_.unet.prefix + "input_blocks.0.0");
+        conv("conv_out", info_.unet.prefix + "out.2");
     }
 
     void down_block(int64_t level, int64_t num_levels) {
@@ -134,22 +145,25 @@ private:
     }
 
     void transformer(const std::string& module, const std::string& layer) {
-        constexpr std::array<const char*, 10> kLayers{"attn1.to_q",
-                                                      "attn1.to_k",
-                                                      "attn1.to_v",
-                                                      "attn1.to_out.0",
-                                                      "ff.net.0.proj",
-                                                      "ff.net.2",
-                                                      "attn2.to_q",
-                                                      "attn2.to_k",
-                                                      "attn2.to_v",
-                                                      "attn2.to_out.0"};
-        unet_layer(module + ".proj_in", layer + ".proj_in");
-        for (const char* part : kLayers) {
+        if (!options_.transformers) return;
+        constexpr std::array<std::string_view, 10> kLayers{"attn1.to_q",
+                                                           "attn1.to_k",
+                                                           "attn1.to_v",
+                                                           "attn1.to_out.0",
+                                                           "ff.net.0.proj",
+                                                           "ff.net.2",
+                                                           "attn2.to_q",
+                                                           "attn2.to_k",
+                                                           "attn2.to_v",
+                                                           "attn2.to_out.0"};
+        const bool all = !options_.attention_only;
+        if (all) unet_layer(module + ".proj_in", layer + ".proj_in");
+        for (const std::string_view part : kLayers) {
+            if (!all && !part.starts_with("attn")) continue;
             const std::string path = fmt::format(".transformer_blocks.0.{}", part);
             unet_layer(module + path, layer + path);
         }
-        unet_layer(module + ".proj_out", layer + ".proj_out");
+        if (all) unet_layer(module + ".proj_out", layer + ".proj_out");
     }
 
     void resnet(const std::string& module, const std::string& layer) {
@@ -169,17 +183,6 @@ private:
 };
 
 }  // namespace
-
-Shape LoraTarget::down_shape(int64_t rank) const {
-    std::vector<int64_t> sizes = weight_shape.sizes();
-    sizes[0] = rank;
-    return Shape(sizes);
-}
-
-Shape LoraTarget::up_shape(int64_t rank) const {
-    if (kind == LayerKind::kLinear) return Shape{weight_shape[0], rank};
-    return Shape{weight_shape[0], rank, 1, 1};
-}
 
 std::vector<LoraTarget> list_lora_targets(const ModelInfo& info, const LoraTargetOptions& options) {
     return TargetLister(info, options).run();

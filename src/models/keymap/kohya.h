@@ -1,5 +1,6 @@
 // The layers that take a LoRA, under the names and in the order of kohya's sd-scripts
-// (networks.lora): text encoder first, then the UNet's down, up and middle blocks.
+// (networks.lora): text encoder first, then the UNet's down, up and middle blocks; last what only
+// LyCORIS adapts.
 // Not the trained matrices. Used by train/, tools/ and sampling.
 // Source   training-semantics 6.1, 6.2, 6.5; golden table spec/modules.json.
 #pragma once
@@ -22,21 +23,17 @@ struct LoraTarget {
     Shape weight_shape;    // as in the file: [out, in] or [out, in, k, k]
     int block_index = -1;  // 0..24 in the UNet, -1 in the text encoder
     bool is_text_encoder = false;
-    bool needs_conv_dim = false;  // belongs to the network only when conv_dim is given
+    bool needs_conv_dim = false;  // networks.lora takes it only when conv_dim is given
     int64_t stride = 1;           // of a 3x3 convolution; padding is 1 all around
-
-    // Shapes of the file's tensors.
-    [[nodiscard]] Shape down_shape(int64_t rank) const;
-    [[nodiscard]] Shape up_shape(int64_t rank) const;
-    [[nodiscard]] std::string down_key() const { return lora_name + ".lora_down.weight"; }
-    [[nodiscard]] std::string up_key() const { return lora_name + ".lora_up.weight"; }
-    [[nodiscard]] std::string alpha_key() const { return lora_name + ".alpha"; }
 };
 
 struct LoraTargetOptions {
     bool text_encoder = true;
     bool unet = true;
-    bool conv = false;  // residual blocks, down- and upsamplers too
+    bool transformers = true;     // of the UNet
+    bool conv = false;            // residual blocks, down- and upsamplers too
+    bool ends = false;            // conv_in, conv_out and the time embedding too, as LyCORIS does
+    bool attention_only = false;  // of the transformers and the text encoder
 };
 
 [[nodiscard]] std::vector<LoraTarget> list_lora_targets(const ModelInfo& info,

@@ -1,0 +1,92 @@
+// network_module and network_args: what they mean, and what is refused.
+#include "train/network_args.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "train/train_model.h"
+
+namespace lora::train {
+namespace {
+
+using Pairs = std::vector<std::pair<std::string, std::string>>;
+
+NetworkOptions lycoris(const Pairs& args) {
+    NetworkOptions options;
+    options.network_module = "lycoris.kohya";
+    options.network_dim = 8;
+    options.network_alpha = 4;
+    options.network_args = args;
+    return options;
+}
+
+size_t num_layers(const NetworkOptions& options) {
+    return choose_layers(models::sd15_info(), read_network_args(options), options).size();
+}
+
+std::string refusal(NetworkOptions options) {
+    try {
+        (void)read_network_args(options);
+    } catch (const Error& error) {
+        return error.what();
+    }
+    return "";
+}
+
+// 72 layers of the text encoder; 192 of transformers, 86 beside them, 4 at the ends.
+TEST(NetworkArgs, PresetsChooseLayers) {
+    EXPECT_EQ(num_layers({}), 72U + 192U);
+    NetworkOptions conv;
+    conv.network_args = {{"conv_dim", "4"}};
+    EXPECT_EQ(num_layers(conv), 72U + 278U);
+    EXPECT_EQ(num_layers(lycoris({})), 72U + 282U);
+    EXPECT_EQ(num_layers(lycoris({{"preset", "unet-only"}})), 282U);
+    EXPECT_EQ(num_layers(lycoris({{"preset", "attn-mlp"}})), 72U + 192U);
+    EXPECT_EQ(num_layers(lycoris({{"preset", "attn-only"}})), 48U + 128U);
+    EXPECT_EQ(num_layers(lycoris({{"preset", "unet-transformer-only"}})), 192U);
+    EXPECT_EQ(num_layers(lycoris({{"preset", "unet-convblock-only"}})), 86U);
+    // Without the 3x3 layers: 44 of residual blocks, 6 of samplers, 2 at the ends.
+    EXPECT_EQ(num_layers(lycoris({{"preset", "full-lin"}})), 72U + 282U - 52U);
+    EXPECT_EQ(num_layers(lycoris({{"conv_dim", "0"}})), 72U + 282U - 52U);
+    // to_k and to_v of 32 attentions and 16 feed-forward layers; k, v and fc2 of 12 layers.
+    EXPECT_EQ(num_layers(lycoris({{"algo", "ia3"}})), 36U + 80U);
+}
+
+TEST(NetworkArgs, SizesOfLargeKernels) {
+    const NetworkArgs same = read_network_args(lycoris({{"algo", "loha"}}));
+    EXPECT_EQ(same.module.kind, nn::LoraKind::kLoha);
+    EXPECT_EQ(same.conv_dim, 8);
+    EXPECT_EQ(same.conv_alpha, 4);
+    const NetworkArgs own = read_network_args(
+        lycoris({{"conv_dim", "2"}, {"conv_alpha", "1"}, {"use_tucker", "False"}}));
+    EXPECT_EQ(own.conv_dim, 2);
+    EXPECT_EQ(own.conv_alpha, 1);
+    EXPECT_FALSE(own.module.tucker);
+    EXPECT_TRUE(read_network_args(lycoris({{"use_cp", "True"}})).module.tucker);
+}
+
+// The file's alpha / rank is what other programs compute, so the root goes into alpha.
+TEST(NetworkArgs, RankStabilisedScaleIsInAlpha) {
+    NetworkOptions options = lycoris({{"rs_lora", "True"}, {"preset", "attn-only"}});
+    options.network_dim = 16;
+    const models::LoraModule first = choose_modules(models::sd15_info(), options).front();
+    EXPECT_EQ(first.alpha, 16);
+    EXPECT_EQ(first.scale(), 4 / 4.0);
+}
+
+TEST(NetworkArgs, Refusals) {
+    NetworkOptions other;
+    other.network_module = "networks.oft";
+    EXPECT_NE(refusal(other).find("networks.oft is not known"), std::string::npos);
+    NetworkOptions plain;
+    plain.network_args = {{"algo", "loha"}};
+    EXPECT_NE(refusal(plain).find("algo"), std::string::npos);
+    EXPECT_NE(refusal(lycoris({{"algo", "oft"}})).find("\"oft\""), std::string::npos);
+    EXPECT_NE(refusal(lycoris({{"conv_dim", "many"}})).find("\"many\""), std::string::npos);
+    EXPECT_NE(refusal(lycoris({{"conv_dim", "1.5"}})).find("whole"), std::string::npos);
+    EXPECT_NE(refusal(lycoris({{"use_tucker", "maybe"}})).find("\"maybe\""), std::string::npos);
+    EXPECT_NE(refusal(lycoris({{"color", "red"}})).find("color"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace lora::train
