@@ -11,7 +11,7 @@ using enum OptionType;
 // clang-format off
 constexpr OptionRow kModel[] = {
     {.name = "pretrained_model_name_or_path", .type = kPath, .aliases = "pretrained_model model",
-     .help = {"the base model: a Stable Diffusion 1.x .safetensors file", "底模:Stable Diffusion 1.x 的 .safetensors 檔案"}},
+     .help = {"the base model: a Stable Diffusion 1.x .safetensors or .ckpt file", "底模:Stable Diffusion 1.x 的 .safetensors 或 .ckpt 檔案"}},
     {.name = "vae", .type = kPath,
      .help = {"another VAE to encode the pictures with", "改用另一個 VAE 來編碼圖片"}},
     {.name = "v_parameterization", .type = kFlag, .guide = "false", .sd_scripts = "false",

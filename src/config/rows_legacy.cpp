@@ -34,7 +34,7 @@ constexpr OptionRow kAcceptedRows[] = {
     accepted("cache_info", kFlag, {"picture sizes are read from headers, quickly", "圖片大小直接由檔頭快速讀取"}),
     accepted("torch_compile", kFlag, {"a PyTorch matter", "PyTorch 專用"}),
     accepted("dynamo_backend", kText, {"a PyTorch matter", "PyTorch 專用"}),
-    accepted("log_with", kText, {"events.jsonl is always written", "一律寫入 events.jsonl"}),
+    accepted("log_with", kText, {"events.jsonl and TensorBoard curves are always written", "一律寫入 events.jsonl 與 TensorBoard 曲線"}),
     accepted("log_tracker_name", kText, {"no outside tracker", "不使用外部追蹤工具"}),
     accepted("log_tracker_config", kPath, {"no outside tracker", "不使用外部追蹤工具"}),
     accepted("log_config", kFlag, {"the settings are always kept in the log folder", "設定一律存於紀錄資料夾"}),

@@ -12,8 +12,8 @@ constexpr OptionRow kSaving[] = {
      .help = {"folder for the LoRA files", "LoRA 檔案的輸出資料夾"}},
     {.name = "output_name", .guide = "last",
      .help = {"name of the file, without extension", "輸出檔名(不含副檔名)"}},
-    {.name = "save_model_as", .guide = "safetensors", .sd_scripts = "safetensors", .choices = "safetensors",
-     .help = {"file format", "檔案格式"}},
+    {.name = "save_model_as", .guide = "safetensors", .sd_scripts = "safetensors", .choices = "safetensors|ckpt|pt",
+     .help = {"file format; ckpt and pt are PyTorch files, without metadata", "檔案格式;ckpt 與 pt 為 PyTorch 檔案,不含 metadata"}},
     {.name = "save_precision", .guide = "fp16", .choices = "fp16|bf16|float",
      .help = {"number format in the file; absent: float", "檔案的數值格式;未指定為 float"}},
     {.name = "save_every_n_epochs", .type = kInt, .guide = "2", .min = 1,
@@ -46,7 +46,7 @@ constexpr OptionRow kSaving[] = {
     {.name = "metadata_license", .help = {"license in the metadata", "metadata 的授權"}},
     {.name = "metadata_tags", .help = {"tags in the metadata", "metadata 的標籤"}},
     {.name = "logging_dir", .type = kPath, .guide = "./logs", .sd_scripts = "./logs",
-     .help = {"folder for events.jsonl and the settings of each run", "紀錄資料夾(events.jsonl 與每次的設定)"}},
+     .help = {"folder for events.jsonl, TensorBoard curves and the settings of each run", "紀錄資料夾(events.jsonl、TensorBoard 曲線與每次的設定)"}},
     {.name = "log_prefix", .help = {"put before the name of the log folder", "紀錄資料夾名稱的前綴"}},
 };
 

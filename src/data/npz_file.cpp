@@ -9,13 +9,13 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "data/internal/npy.h"
-#include "data/internal/zip_store.h"
+#include "io/zip.h"
 
 namespace lora::data {
 
 std::map<std::string, Tensor> parse_npz(std::span<const std::byte> bytes, const std::string& what) {
     std::map<std::string, Tensor> arrays;
-    for (const internal::ZipEntry& entry : internal::list_zip(bytes, what)) {
+    for (const io::ZipEntry& entry : io::list_zip(bytes, what)) {
         std::string name = entry.name;
         if (name.ends_with(".npy")) name.resize(name.size() - 4);
         arrays.insert_or_assign(name, internal::parse_npy(entry.bytes, what + ": " + entry.name));
@@ -29,7 +29,7 @@ std::map<std::string, Tensor> read_npz(const std::string& path) {
 }
 
 void write_npz(const std::string& path, const std::vector<NpzArray>& arrays) {
-    internal::ZipWriter zip;
+    io::ZipWriter zip;
     for (const NpzArray& array : arrays) {
         zip.add(array.name + ".npy", internal::make_npy(array.tensor));
     }

@@ -1,4 +1,5 @@
-// safetensors files: reading (mapped, every header field checked) and writing.
+// safetensors files: reading (mapped, every header field checked) and writing. PyTorch's files are
+// opened by the same calls (torch_checkpoint.h), so that whoever reads tensors need not care.
 // Not for what the tensors mean: names are recognised in models/ and train/.
 // Layout: docs/formats/safetensors.md.
 #pragma once
@@ -38,6 +39,7 @@ public:
     [[nodiscard]] static SafetensorsFile from_bytes(std::span<const std::byte> bytes,
                                                     std::string what);
 
+    // Empty for a PyTorch file.
     [[nodiscard]] const Metadata& metadata() const { return metadata_; }
     // In the order of the data section.
     [[nodiscard]] const std::vector<TensorInfo>& tensors() const { return tensors_; }
@@ -45,7 +47,7 @@ public:
     // Error{kFormat} when the file has no such tensor.
     [[nodiscard]] TensorView at(std::string_view name) const;
     [[nodiscard]] TensorView view(const TensorInfo& info) const;
-    // Everything after the header.
+    // Everything after the header; of a PyTorch file everything.
     [[nodiscard]] std::span<const std::byte> data_section() const { return data_; }
     // Tells the system that the tensor was read and its pages may go.
     void release_pages(const TensorInfo& info) const;
@@ -56,6 +58,7 @@ private:
     SafetensorsFile(std::optional<MappedFile> file,
                     std::span<const std::byte> bytes,
                     std::string name);
+    void read_header(std::span<const std::byte> bytes);
 
     std::optional<MappedFile> file_;
     std::string name_;

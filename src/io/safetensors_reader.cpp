@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/utf8.h"
 #include "io/safetensors.h"
+#include "io/torch_checkpoint.h"
 
 namespace lora::io {
 namespace {
@@ -32,9 +33,6 @@ std::string_view as_text(std::span<const std::byte> bytes) {
 
 // What people pass by mistake, told by its first bytes; empty when unknown.
 std::string other_kind_hint(std::string_view start) {
-    if (start.starts_with("PK\x03\x04") || start.starts_with("\x80\x02")) {
-        return "this looks like a PyTorch file (.ckpt, .pt); a .safetensors file is needed";
-    }
     if (start.starts_with("version https://git-lfs")) {
         return "this is a Git LFS pointer, not the file itself; download the real file";
     }
@@ -240,6 +238,24 @@ SafetensorsFile::SafetensorsFile(std::optional<MappedFile> file,
                                  std::span<const std::byte> bytes,
                                  std::string name)
     : file_(std::move(file)), name_(std::move(name)) {
+    if (looks_like_checkpoint(bytes)) {
+        data_ = bytes;
+        tensors_ = read_checkpoint(bytes);
+    } else {
+        read_header(bytes);
+    }
+    std::sort(tensors_.begin(), tensors_.end(), [](const TensorInfo& a, const TensorInfo& b) {
+        if (a.offset != b.offset) return a.offset < b.offset;
+        // An empty tensor stands before the one that starts at the same place.
+        if (a.bytes != b.bytes) return a.bytes < b.bytes;
+        return a.name < b.name;
+    });
+    // Storages of a PyTorch file may be shared, and other things lie between them.
+    if (!looks_like_checkpoint(bytes)) check_coverage(tensors_, data_.size());
+    for (size_t i = 0; i < tensors_.size(); ++i) index_.emplace(tensors_[i].name, i);
+}
+
+void SafetensorsFile::read_header(std::span<const std::byte> bytes) {
     const std::string_view text = header_text(bytes);
     const Json header = parse_json_with_unique_keys(text, "the header");
     if (!header.is_object()) fail("the header is not a JSON object");
@@ -252,14 +268,6 @@ SafetensorsFile::SafetensorsFile(std::optional<MappedFile> file,
             tensors_.push_back(parse_tensor(key, value, layout));
         }
     }
-    std::sort(tensors_.begin(), tensors_.end(), [](const TensorInfo& a, const TensorInfo& b) {
-        if (a.offset != b.offset) return a.offset < b.offset;
-        // An empty tensor stands before the one that starts at the same place.
-        if (a.bytes != b.bytes) return a.bytes < b.bytes;
-        return a.name < b.name;
-    });
-    check_coverage(tensors_, data_.size());
-    for (size_t i = 0; i < tensors_.size(); ++i) index_.emplace(tensors_[i].name, i);
 }
 
 SafetensorsFile SafetensorsFile::open(const std::string& path) {

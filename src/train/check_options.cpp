@@ -137,10 +137,11 @@ private:
     void check_saving() {
         const SaveOptions& s = o_.save;
         judge("save_precision", [&] { (void)save_dtype(s.save_precision); });
-        if (s.save_model_as != "safetensors") {
+        if (s.save_model_as != "safetensors" && s.save_model_as != "ckpt" &&
+            s.save_model_as != "pt") {
             refuse("save_model_as",
                    fmt::format("save_model_as is \"{}\"", s.save_model_as),
-                   "safetensors");
+                   "safetensors, ckpt or pt");
         }
         if (s.output_dir.empty()) refuse("output_dir", "no output folder is given");
         if (s.output_name.find_first_of("/\\") != std::string::npos) {

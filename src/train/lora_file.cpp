@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "io/torch_checkpoint.h"
 
 namespace lora::train {
 namespace {
@@ -101,6 +102,7 @@ void save_lora(const std::string& path,
         storage.push_back(to_dtype(Tensor::from_floats(Shape{}, {&alpha, 1}).view(), dtype));
         tensors.push_back({module.name + std::string(kAlpha), storage.back().view()});
     }
+    if (!path.ends_with(".safetensors")) return io::write_checkpoint(path, tensors);
     // The legacy hash covers the ss_ keys alone, so the order of these two does not matter.
     metadata["sshs_legacy_hash"] = io::sshs_legacy_hash(tensors, metadata);
     metadata["sshs_model_hash"] = io::sshs_model_hash(tensors);

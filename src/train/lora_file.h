@@ -17,7 +17,9 @@ namespace lora::train {
 // "fp16", "bf16", "float" or "" (as in memory: fp32). Errors  kConfig.
 [[nodiscard]] DType save_dtype(const std::string& save_precision);
 
-// Writes the network; `values` is the flat buffer. The `sshs_*` hashes are added to `metadata`.
+// Writes the network; `values` is the flat buffer. The `sshs_*` hashes are added to `metadata`. A
+// path that ends otherwise than in .safetensors becomes a PyTorch file, which has no place for
+// metadata.
 void save_lora(const std::string& path,
                const Network& network,
                std::span<const float> values,

@@ -12,6 +12,7 @@
 #include "train/memory_usage.h"
 #include "train/run_settings.h"
 #include "train/state_folders.h"
+#include "train/tensorboard.h"
 #include "train/trainer.h"
 
 namespace lora::train {
@@ -296,11 +297,17 @@ RunResult TrainingRun::train(const std::stop_token& stop, EventSink& events) {
     log_diagnostics(impl.plan.warnings);
     const std::string run = impl.options.log.log_prefix + time_stamp();
     std::unique_ptr<JsonLinesSink> file;
+    std::unique_ptr<TensorBoardSink> curves;
     std::vector<EventSink*> sinks{&events};
     if (!impl.options.log.logging_dir.empty()) {
         const std::string folder = join_path(impl.options.log.logging_dir, run);
         file = std::make_unique<JsonLinesSink>(join_path(folder, "events.jsonl"));
+        curves = std::make_unique<TensorBoardSink>(
+            join_path(folder, "network_train"),
+            TensorBoardSink::Parts{.unet = impl.step->model().train_unet,
+                                   .text_encoder = impl.step->model().train_text_encoder});
         sinks.push_back(file.get());
+        sinks.push_back(curves.get());
     }
     TeeSink all(sinks);
     const auto start = std::chrono::steady_clock::now();

@@ -12,15 +12,15 @@ std::string name_or(const SaveOptions& options, const char* fallback) {
 }  // namespace
 
 std::string epoch_file_name(const SaveOptions& options, int64_t epoch) {
-    return fmt::format("{}-{:06}.safetensors", name_or(options, "epoch"), epoch);
+    return fmt::format("{}-{:06}.{}", name_or(options, "epoch"), epoch, options.save_model_as);
 }
 
 std::string step_file_name(const SaveOptions& options, int64_t step) {
-    return fmt::format("{}-step{:08}.safetensors", name_or(options, "at"), step);
+    return fmt::format("{}-step{:08}.{}", name_or(options, "at"), step, options.save_model_as);
 }
 
 std::string final_file_name(const SaveOptions& options) {
-    return fmt::format("{}.safetensors", name_or(options, "last"));
+    return fmt::format("{}.{}", name_or(options, "last"), options.save_model_as);
 }
 
 std::string epoch_state_name(const SaveOptions& options, int64_t epoch) {

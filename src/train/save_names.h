@@ -11,7 +11,7 @@
 namespace lora::train {
 
 // "<name>-000002.safetensors", "<name>-step00000120.safetensors", "<name>.safetensors"; the name is
-// output_name, or "epoch", "at", "last" without one.
+// output_name, or "epoch", "at", "last" without one; the ending is save_model_as.
 [[nodiscard]] std::string epoch_file_name(const SaveOptions& options, int64_t epoch);
 [[nodiscard]] std::string step_file_name(const SaveOptions& options, int64_t step);
 [[nodiscard]] std::string final_file_name(const SaveOptions& options);

@@ -48,7 +48,10 @@ bool is_unfinished_file(std::string_view rest) {
                                                          : strip_digits(rest, kEpochDigits);
         if (!numbered) return false;
     }
-    return strip_prefix(rest, ".safetensors") && rest.starts_with(".tmp-");
+    for (const std::string_view ending : {".safetensors", ".ckpt", ".pt"}) {
+        if (strip_prefix(rest, ending)) return rest.starts_with(".tmp-");
+    }
+    return false;
 }
 
 }  // namespace

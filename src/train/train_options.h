@@ -93,7 +93,7 @@ struct SaveOptions {
     std::string output_dir = "./output";
     std::string output_name;                    // empty: "last", "epoch", "at" as kohya does
     std::string save_precision = "fp16";        // fp16, bf16, float, or empty: float
-    std::string save_model_as = "safetensors";  // the only one
+    std::string save_model_as = "safetensors";  // or "ckpt", "pt"
     int64_t save_every_n_epochs = 0;            // 0: only at the end
     int64_t save_every_n_steps = 0;
     int64_t save_n_epoch_ratio = 0;  // above 0: at least this many files over the run

@@ -7,14 +7,75 @@ import json
 import os
 import random
 import signal
+import struct
 import time
 import unittest
+import zipfile
 
 from harness import SOURCE, E2E, losses, read_header, run, sha256, start
 
 RECORDED = os.path.join(SOURCE, "tests/e2e/data/tiny_losses.json")
 SEED = int(os.environ.get("LORA_TEST_SEED", "1"))
 KILLS = int(os.environ.get("LORA_TEST_KILLS", "3"))
+
+
+def crc32c(data):
+    """Bit by bit, as RFC 3720 appendix B.4 defines it."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def masked(data):
+    crc = crc32c(data)
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def fields(data):
+    """(number, value) of a protocol buffer's fields."""
+    at = 0
+
+    def varint():
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = data[at]
+            at += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    while at < len(data):
+        key = varint()
+        if key & 7 == 0:
+            yield key >> 3, varint()
+            continue
+        size = {1: 8, 5: 4}.get(key & 7) or varint()
+        yield key >> 3, data[at:at + size]
+        at += size
+
+
+def read_tensorboard(path):
+    """File version and {tag: {step: value}}; every checksum is tested."""
+    with open(path, "rb") as file:
+        data = file.read()
+    version, curves = None, {}
+    while data:
+        (size,) = struct.unpack("<Q", data[:8])
+        assert masked(data[:8]) == struct.unpack("<I", data[8:12])[0]
+        event = data[12:12 + size]
+        assert masked(event) == struct.unpack("<I", data[12 + size:16 + size])[0]
+        data = data[16 + size:]
+        known = dict(fields(event))
+        version = known[3].decode() if 3 in known else version
+        for _, value in fields(known.get(5, b"")):
+            tag = dict(fields(value))
+            curves.setdefault(tag[1].decode(), {})[known.get(2, 0)] = struct.unpack("<f", tag[2])[0]
+    return version, curves
 
 
 class Train(E2E):
@@ -52,6 +113,36 @@ class Train(E2E):
         self.check(again, 0)
         self.assertEqual(sha256(self.path("again", "tiny.safetensors")),
                          sha256(self.path("out", "tiny.safetensors")))
+
+    def test_tensorboard_curves(self):
+        self.check(run(*self.train_args(steps=None, max_train_epochs=2, log_prefix="p_")), 0)
+        (path,) = glob.glob(self.path("out", "logs", "p_*", "network_train", "events.out.tfevents.*"))
+        version, curves = read_tensorboard(path)
+        self.assertEqual(version, "brain.Event:2")
+        told = losses(self.path("out"))
+        self.assertEqual(sorted(curves), ["loss/average", "loss/current", "loss/epoch", "loss/epoch_average",
+                                          "lr/textencoder", "lr/unet", "norm/grad"])
+        for step, loss in told.items():
+            self.assertAlmostEqual(curves["loss/current"][step], loss, delta=1e-6 * loss)
+        self.assertEqual(sorted(curves["loss/epoch"]), [1, 2])
+        self.assertEqual(curves["loss/epoch"][2], curves["loss/average"][max(told)])
+        self.check(run(*self.train_args(steps=1, out="unet", network_train_unet_only=True)), 0)
+        (path,) = glob.glob(self.path("unet", "logs", "*", "network_train", "*tfevents*"))
+        self.assertNotIn("lr/textencoder", read_tensorboard(path)[1])
+
+    def test_pytorch_files_in_and_out(self):
+        for kind in ("ckpt", "pt"):
+            self.check(run(*self.train_args(steps=2, out=kind, save_model_as=kind)), 0)
+            with zipfile.ZipFile(self.path(kind, "tiny." + kind)) as file:
+                self.assertIsNone(file.testzip())
+                self.assertIn("archive/data.pkl", file.namelist())
+            told = json.loads(self.check(run("inspect", self.path(kind, "tiny." + kind), "--json"), 0).out)
+            self.assertEqual((told["kind"], told["metadata"]), ("lora", {}))
+        # A LoRA in either form starts a second run alike.
+        self.check(run(*self.train_args(steps=2, out="safe")), 0)
+        for out, start_from in (("a", "ckpt/tiny.ckpt"), ("b", "safe/tiny.safetensors")):
+            self.check(run(*self.train_args(steps=1, out=out, network_weights=self.path(start_from))), 0)
+        self.assertEqual(losses(self.path("a")), losses(self.path("b")))
 
     def test_dry_run_tells_and_writes_nothing(self):
         result = self.check(run(*self.train_args(), "--dry_run", "--json"), 0)

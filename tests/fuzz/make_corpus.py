@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes the hand-made seeds of corpus/safetensors and corpus/image (Python standard library)."""
-import json, os, struct
+"""Writes the hand-made seeds of corpus/safetensors, image and checkpoint (Python standard library)."""
+import io, json, os, pickle, struct, zipfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -55,5 +55,60 @@ def image():
     put("image", "short.webp", b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0\x2f\xff\xff\xff\xff\0\0\0\0\0\0\0\0")
 
 
+class Global:
+    """Pickled as a name of torch's."""
+    def __init__(self, module, name):
+        self.module, self.name = module, name
+
+
+class Storage:
+    def __init__(self, kind, key, count):
+        self.id = ("storage", Global("torch", kind), key, "cpu", count)
+
+
+class Rebuilt:
+    def __init__(self, *args):
+        self.args = args
+
+
+class Pickler(pickle._Pickler):
+    """Writes what torch.save writes, without torch."""
+    def persistent_id(self, value):
+        return value.id if isinstance(value, Storage) else None
+
+    def save(self, value, save_persistent_id=True):
+        if isinstance(value, Global):
+            self.write(b"c" + value.module.encode() + b"\n" + value.name.encode() + b"\n")
+        elif isinstance(value, Rebuilt):
+            self.save(Global("torch._utils", "_rebuild_tensor_v2"))
+            self.save(value.args)
+            self.write(b"R")
+        else:
+            super().save(value, save_persistent_id)
+
+
+def pickled(value, protocol):
+    out = io.BytesIO()
+    Pickler(out, protocol).dump(value)
+    return out.getvalue()
+
+
+def checkpoint():
+    tensors = {"a": Rebuilt(Storage("FloatStorage", "0", 6), 0, (2, 3), (3, 1), False, {}),
+               "b": Rebuilt(Storage("HalfStorage", "1", 2), 1, (1,), (1,), False, {}), "n": 7}
+    for protocol in (0, 2, 4, 5):
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w") as file:
+            file.writestr("m/data.pkl", pickled({"state_dict": tensors, "epoch": 3}, protocol))
+            file.writestr("m/data/0", bytes(24))
+            file.writestr("m/data/1", bytes(4))
+        put("checkpoint", f"protocol{protocol}", out.getvalue())
+    head = b"".join(pickled(v, 2) for v in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}))
+    rest = pickled(tensors, 2) + pickled(["0", "1"], 2)
+    put("checkpoint", "legacy", head + rest + struct.pack("<Q", 6) + bytes(24) + struct.pack("<Q", 2) + bytes(4))
+    put("checkpoint", "system", b"\x80\x02cos\nsystem\n(S'true'\ntR.")
+
+
 safetensors()
 image()
+checkpoint()

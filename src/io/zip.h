@@ -1,4 +1,6 @@
-// Zip archives whose entries are stored, not compressed. Used by npz_file.cpp.
+// Zip archives whose entries are stored, not compressed: what numpy's .npz and PyTorch's .ckpt and
+// .pt files are. Reads archives beyond 4 GiB too (zip64), writes smaller ones. Source   PKWARE
+// APPNOTE 6.3.10.
 #pragma once
 
 #include <cstdint>
@@ -7,17 +9,19 @@
 #include <string_view>
 #include <vector>
 
-namespace lora::data::internal {
+namespace lora::io {
 
 struct ZipEntry {
     std::string name;
     std::span<const std::byte> bytes;  // inside the archive's bytes
 };
 
-// Every entry, sizes and CRC checked. Errors  kFormat: not a zip, compressed entries, ranges beyond
-// the file, wrong CRC.
+// Every entry. `max_crc_bytes`: checksums of larger entries are not computed, they are the weights
+// of models, which nothing else in their files protects either. Errors  kFormat: not a zip,
+// compressed entries, ranges beyond the file, wrong checksum.
 [[nodiscard]] std::vector<ZipEntry> list_zip(std::span<const std::byte> bytes,
-                                             const std::string& what);
+                                             const std::string& what,
+                                             size_t max_crc_bytes = SIZE_MAX);
 
 // Builds an archive in memory; entries carry the fixed date 1980-01-01.
 class ZipWriter {
@@ -34,4 +38,4 @@ private:
 
 [[nodiscard]] uint32_t crc32(std::span<const std::byte> bytes);
 
-}  // namespace lora::data::internal
+}  // namespace lora::io

@@ -1,4 +1,4 @@
-#include "data/internal/zip_store.h"
+#include "io/zip.h"
 
 #include <algorithm>
 #include <array>
@@ -8,7 +8,7 @@
 #include "base/check.h"
 #include "base/error.h"
 
-namespace lora::data::internal {
+namespace lora::io {
 
 namespace {
 
@@ -18,11 +18,15 @@ constexpr uint32_t kEndSignature = 0x06054B50;
 constexpr size_t kLocalBytes = 30;
 constexpr size_t kCentralBytes = 46;
 constexpr size_t kEndBytes = 22;
-constexpr uint32_t kMaxEntries = 256;
-constexpr uint16_t kDate1980 = 0x21;  // 1 January 1980
+constexpr uint64_t kMaxEntries = 65536;
+constexpr uint32_t kEnd64Signature = 0x06064B50;
+constexpr uint32_t kLocator64Signature = 0x07064B50;
+constexpr size_t kLocator64Bytes = 20;
+constexpr uint32_t kIn64 = 0xFFFFFFFF;  // the true value stands in the zip64 record
+constexpr uint16_t kDate1980 = 0x21;    // 1 January 1980
 
 [[noreturn]] void fail(const std::string& what, std::string_view why) {
-    throw Error(ErrorCode::kFormat, fmt::format("{} is not a readable .npz file: {}", what, why));
+    throw Error(ErrorCode::kFormat, fmt::format("{} is not a readable zip archive: {}", what, why));
 }
 
 constexpr std::array<uint32_t, 256> make_crc_table() {
@@ -42,8 +46,9 @@ public:
     Reader(std::span<const std::byte> bytes, const std::string& what)
         : bytes_(bytes), what_(what) {}
 
-    [[nodiscard]] uint32_t u16(size_t at) const { return integer(at, 2); }
-    [[nodiscard]] uint32_t u32(size_t at) const { return integer(at, 4); }
+    [[nodiscard]] uint32_t u16(size_t at) const { return static_cast<uint32_t>(integer(at, 2)); }
+    [[nodiscard]] uint32_t u32(size_t at) const { return static_cast<uint32_t>(integer(at, 4)); }
+    [[nodiscard]] uint64_t u64(size_t at) const { return integer(at, 8); }
     [[nodiscard]] std::span<const std::byte> range(size_t at, size_t size) const {
         if (at > bytes_.size() || size > bytes_.size() - at)
             fail(what_, "a range lies beyond the end");
@@ -51,11 +56,11 @@ public:
     }
 
 private:
-    [[nodiscard]] uint32_t integer(size_t at, size_t size) const {
-        uint32_t value = 0;
+    [[nodiscard]] uint64_t integer(size_t at, size_t size) const {
+        uint64_t value = 0;
         const auto part = range(at, size);
         for (size_t i = size; i > 0; --i)
-            value = value << 8U | std::to_integer<uint32_t>(part[i - 1]);
+            value = value << 8U | std::to_integer<uint64_t>(part[i - 1]);
         return value;
     }
 
@@ -109,30 +114,92 @@ uint32_t crc32(std::span<const std::byte> bytes) {
     return ~crc;
 }
 
-std::vector<ZipEntry> list_zip(std::span<const std::byte> bytes, const std::string& what) {
-    const Reader reader(bytes, what);
+namespace {
+
+struct Directory {
+    uint64_t count = 0;
+    uint64_t at = 0;
+};
+
+Directory find_directory(std::span<const std::byte> bytes,
+                         const Reader& reader,
+                         const std::string& what) {
     const size_t end = find_end_record(bytes, reader, what);
-    const uint32_t count = reader.u16(end + 10);
-    if (count > kMaxEntries) fail(what, "too many entries");
-    size_t at = reader.u32(end + 16);
+    Directory directory{reader.u16(end + 10), reader.u32(end + 16)};
+    const bool has_locator =
+        end >= kLocator64Bytes && reader.u32(end - kLocator64Bytes) == kLocator64Signature;
+    if (has_locator) {
+        const uint64_t record = reader.u64(end - kLocator64Bytes + 8);
+        if (record > bytes.size() || reader.u32(record) != kEnd64Signature) {
+            fail(what, "its zip64 record is damaged");
+        }
+        directory = {reader.u64(record + 32), reader.u64(record + 48)};
+    }
+    if (directory.count > kMaxEntries) fail(what, "too many entries");
+    if (directory.at > bytes.size()) fail(what, "a range lies beyond the end");
+    return directory;
+}
+
+struct EntrySizes {
+    uint64_t packed = 0;
+    uint64_t size = 0;
+    uint64_t local = 0;
+};
+
+// Sizes of the directory entry at `at`; those that do not fit 32 bits stand in its extra field, in
+// this order.
+EntrySizes entry_sizes(const Reader& reader, size_t at, const std::string& what) {
+    EntrySizes sizes{reader.u32(at + 20), reader.u32(at + 24), reader.u32(at + 42)};
+    if (sizes.size != kIn64 && sizes.packed != kIn64 && sizes.local != kIn64) return sizes;
+    size_t extra = at + kCentralBytes + reader.u16(at + 28);
+    const size_t end = extra + reader.u16(at + 30);
+    while (extra + 4 <= end) {
+        const size_t field_end = extra + 4 + reader.u16(extra + 2);
+        if (reader.u16(extra) != 1) {
+            extra = field_end;
+            continue;
+        }
+        extra += 4;
+        for (uint64_t* value : {&sizes.size, &sizes.packed, &sizes.local}) {
+            if (*value != kIn64) continue;
+            if (extra + 8 > field_end) fail(what, "a zip64 field is cut short");
+            *value = reader.u64(extra);
+            extra += 8;
+        }
+        return sizes;
+    }
+    fail(what, "a zip64 field is missing");
+}
+
+}  // namespace
+
+std::vector<ZipEntry> list_zip(std::span<const std::byte> bytes,
+                               const std::string& what,
+                               size_t max_crc_bytes) {
+    const Reader reader(bytes, what);
+    const Directory directory = find_directory(bytes, reader, what);
+    size_t at = directory.at;
     std::vector<ZipEntry> entries;
-    for (uint32_t i = 0; i < count; ++i) {
+    for (uint64_t i = 0; i < directory.count; ++i) {
         if (reader.u32(at) != kCentralSignature) fail(what, "a directory entry is damaged");
         const uint32_t method = reader.u16(at + 10);
         const uint32_t crc = reader.u32(at + 16);
-        const uint32_t packed = reader.u32(at + 20);
-        const uint32_t size = reader.u32(at + 24);
         const size_t name_bytes = reader.u16(at + 28);
-        const size_t local = reader.u32(at + 42);
-        if (method != 0 || packed != size) fail(what, "its entries are compressed");
+        const EntrySizes sizes = entry_sizes(reader, at, what);
+        if (method != 0 || sizes.packed != sizes.size) fail(what, "its entries are compressed");
         const auto name = reader.range(at + kCentralBytes, name_bytes);
-        if (reader.u32(local) != kLocalSignature) fail(what, "an entry's header is damaged");
         // The local header's own name and extra field lie before the data.
+        const size_t local = sizes.local;
+        if (local > bytes.size() || reader.u32(local) != kLocalSignature) {
+            fail(what, "an entry's header is damaged");
+        }
         const size_t data = local + kLocalBytes + reader.u16(local + 26) + reader.u16(local + 28);
         ZipEntry entry;
         entry.name.assign(reinterpret_cast<const char*>(name.data()), name.size());
-        entry.bytes = reader.range(data, size);
-        if (crc32(entry.bytes) != crc) fail(what, "a checksum does not match");
+        entry.bytes = reader.range(data, sizes.size);
+        if (sizes.size <= max_crc_bytes && crc32(entry.bytes) != crc) {
+            fail(what, "a checksum does not match");
+        }
         entries.push_back(std::move(entry));
         at += kCentralBytes + name_bytes + reader.u16(at + 30) + reader.u16(at + 32);
     }
@@ -174,4 +241,4 @@ std::string ZipWriter::finish() {
     return std::move(out_);
 }
 
-}  // namespace lora::data::internal
+}  // namespace lora::io

@@ -1,0 +1,145 @@
+#include "train/tensorboard.h"
+
+#include <array>
+#include <bit>
+#include <chrono>
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace lora::train {
+namespace {
+
+constexpr std::array<uint32_t, 256> make_table() {
+    std::array<uint32_t, 256> table{};
+    for (uint32_t i = 0; i < 256; ++i) {
+        uint32_t c = i;
+        for (int bit = 0; bit < 8; ++bit) c = (c & 1U) != 0 ? 0x82F63B78U ^ (c >> 1U) : c >> 1U;
+        table[i] = c;
+    }
+    return table;
+}
+constexpr std::array<uint32_t, 256> kTable = make_table();
+
+void put(std::string& out, uint64_t value, int size) {
+    for (int i = 0; i < size; ++i) {
+        out += static_cast<char>(value & 0xFFU);
+        value >>= 8U;
+    }
+}
+
+// Protocol buffers: a field's number and wire type, then its value.
+enum Wire : uint32_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };
+void put_varint(std::string& out, uint64_t value) {
+    while (value >= 0x80U) {
+        out += static_cast<char>((value & 0x7FU) | 0x80U);
+        value >>= 7U;
+    }
+    out += static_cast<char>(value);
+}
+void put_key(std::string& out, uint32_t field, Wire wire) { put_varint(out, field << 3U | wire); }
+void put_bytes(std::string& out, uint32_t field, const std::string& bytes) {
+    put_key(out, field, kBytes);
+    put_varint(out, bytes.size());
+    out += bytes;
+}
+
+double unix_time() {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return std::chrono::duration<double>(now).count();
+}
+
+// event.proto: wall_time 1, step 2, file_version 3, summary 5.
+std::string event_start(double time, int64_t step) {
+    std::string out;
+    put_key(out, 1, kFixed64);
+    put(out, std::bit_cast<uint64_t>(time), 8);
+    if (step != 0) {
+        put_key(out, 2, kVarint);
+        put_varint(out, static_cast<uint64_t>(step));
+    }
+    return out;
+}
+
+// summary.proto: value 1 { tag 1, simple_value 2 }.
+std::string summary_value(const char* tag, double value) {
+    std::string out;
+    put_bytes(out, 1, tag);
+    put_key(out, 2, kFixed32);
+    put(out, std::bit_cast<uint32_t>(static_cast<float>(value)), 4);
+    return out;
+}
+
+}  // namespace
+
+uint32_t crc32c(const std::string& bytes) {
+    uint32_t crc = 0xFFFFFFFFU;
+    for (const char c : bytes) crc = kTable[(crc ^ static_cast<uint8_t>(c)) & 0xFFU] ^ (crc >> 8U);
+    return ~crc;
+}
+
+uint32_t masked_crc32c(const std::string& bytes) {
+    return std::rotr(crc32c(bytes), 15) + 0xA282EAD8U;
+}
+
+TensorBoardSink::TensorBoardSink(const std::string& folder, const Parts& parts) : parts_(parts) {
+    make_directories(folder);
+    const double time = unix_time();
+    path_ =
+        join_path(folder, fmt::format("events.out.tfevents.{}.lora", static_cast<int64_t>(time)));
+    file_.open(to_path(path_), std::ios::binary | std::ios::app);
+    std::string first = event_start(time, 0);
+    put_bytes(first, 3, "brain.Event:2");
+    write_record(first);
+}
+
+void TensorBoardSink::on_event(const Event& event) {
+    if (const auto* started = std::get_if<EpochStarted>(&event)) {
+        end_epoch();
+        epoch_ = started->epoch;
+    } else if (const auto* step = std::get_if<StepDone>(&event)) {
+        if (epoch_ == 0) epoch_ = step->epoch;  // a resumed run starts inside an epoch
+        average_ = step->average_loss;
+        has_steps_ = true;
+        std::vector<Scalar> scalars = {{"loss/current", step->loss}, {"loss/average", average_}};
+        if (parts_.text_encoder) scalars.push_back({"lr/textencoder", step->lr_text_encoder});
+        if (parts_.unet) scalars.push_back({"lr/unet", step->lr_unet});
+        scalars.push_back({"norm/grad", step->grad_norm});
+        write_scalars(step->step, scalars);
+    } else if (const auto* ended = std::get_if<RunEnded>(&event)) {
+        if (ended->status == "done") end_epoch();
+    }
+}
+
+void TensorBoardSink::end_epoch() {
+    if (!has_steps_) return;
+    write_scalars(epoch_, {{"loss/epoch", average_}, {"loss/epoch_average", average_}});
+    has_steps_ = false;
+}
+
+void TensorBoardSink::write_scalars(int64_t step, const std::vector<Scalar>& scalars) {
+    std::string summary;
+    for (const Scalar& scalar : scalars)
+        put_bytes(summary, 1, summary_value(scalar.tag, scalar.value));
+    std::string event = event_start(unix_time(), step);
+    put_bytes(event, 5, summary);
+    write_record(event);
+}
+
+void TensorBoardSink::write_record(const std::string& data) {
+    std::string record;
+    put(record, data.size(), 8);
+    put(record, masked_crc32c(record), 4);
+    record += data;
+    put(record, masked_crc32c(data), 4);
+    file_ << record;
+    file_.flush();
+    if (!file_) {
+        throw Error(ErrorCode::kIo, fmt::format("cannot write to {}", path_))
+            .with_hint("is the disk full?");
+    }
+}
+
+}  // namespace lora::train
