@@ -50,6 +50,19 @@ constexpr OptionRow kSaving[] = {
     {.name = "log_prefix", .help = {"put before the name of the log folder", "紀錄資料夾名稱的前綴"}},
 };
 
+constexpr OptionRow kPreviews[] = {
+    {.name = "sample_prompts", .type = kPath, .aliases = "prompt_file",
+     .help = {"a file of prompts to draw while training (.txt, .json, .toml); pictures go to output_dir/sample", "訓練中試畫的提示詞檔(.txt、.json、.toml);圖片存於 output_dir/sample"}},
+    {.name = "sample_every_n_epochs", .type = kInt, .guide = "2", .min = 1,
+     .help = {"draw them every N epochs; wins over sample_every_n_steps", "每 N 個 epoch 試畫一次;優先於 sample_every_n_steps"}},
+    {.name = "sample_every_n_steps", .type = kInt, .min = 1,
+     .help = {"draw them every N steps", "每 N 步試畫一次"}},
+    {.name = "sample_at_first", .type = kFlag, .guide = "false", .sd_scripts = "false",
+     .help = {"draw them before the first step too", "訓練開始前也試畫一次"}},
+    {.name = "sample_sampler", .guide = "euler_a", .sd_scripts = "ddim", .aliases = "sampler", .choices = "ddim|euler|euler_a|k_euler|k_euler_a|dpmpp_2m_karras",
+     .help = {"sampler of the previews", "試畫的採樣器"}},
+};
+
 constexpr OptionRow kMemory[] = {
     {.name = "mixed_precision", .guide = "auto", .sd_scripts = "no", .choices = "auto|no|fp16|bf16",
      .help = {"type of the big computations; auto: the best this machine has", "主要計算的精度;auto 為此機器最適合的"}},
@@ -70,6 +83,7 @@ constexpr OptionRow kRun[] = {
 
 constexpr OptionSection kSections[] = {
     {{"Saving", "儲存"}, bit(Command::kTrain), kSaving},
+    {{"Previews", "試畫"}, bit(Command::kTrain), kPreviews},
     {{"Precision and memory", "精度與記憶體"}, bit(Command::kTrain), kMemory},
     {{"The run", "執行"}, bit(Command::kTrain), kRun},
 };

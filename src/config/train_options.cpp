@@ -119,6 +119,17 @@ void fill_optimizer(const Settings& s, train::TrainOptions& out) {
     device.num_threads = static_cast<int>(s.integer("threads"));
 }
 
+void fill_previews(const Settings& s, train::TrainOptions& out) {
+    auto& sample = out.sample;
+    // Steps that somebody asked for win over the preset's epochs.
+    const bool steps = s.given("sample_every_n_steps") && !s.given("sample_every_n_epochs");
+    sample.every_n_epochs = steps ? 0 : s.integer("sample_every_n_epochs");
+    sample.every_n_steps = s.integer("sample_every_n_steps");
+    sample.at_first = s.flag("sample_at_first");
+    sample.sampler = diffusion::sampler_from_name(s.text("sample_sampler"))
+                         .value_or(diffusion::SamplerKind::kDdim);
+}
+
 void fill_saving(const Settings& s, train::TrainOptions& out) {
     auto& save = out.save;
     save.output_dir = s.text("output_dir");
@@ -155,6 +166,7 @@ train::TrainOptions train_options(const Settings& settings) {
     fill_data(settings, out);
     fill_network(settings, out);
     fill_optimizer(settings, out);
+    fill_previews(settings, out);
     fill_saving(settings, out);
     if (settings.has("seed")) out.seed = static_cast<uint64_t>(settings.integer("seed"));
     return out;

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/rng.h"
+#include "text/prompt_weights.h"
 #include "text/token_chunks.h"
 
 namespace lora::train {
@@ -57,6 +58,34 @@ void guide(std::span<const float> answers, double cfg_scale, std::span<float> ds
         const float negative = answers[i];
         dst[i] = negative + scale * (answers[dst.size() + i] - negative);
     }
+}
+
+// Multiplies the states of each position, then all of them so that their mean stays what it was.
+void weigh(Tensor& context, const std::vector<float>& weights) {
+    const bool plain =
+        std::all_of(weights.begin(), weights.end(), [](float weight) { return weight == 1; });
+    if (plain) return;
+    const std::span<float> values = context.data<float>();
+    const size_t width = values.size() / weights.size();
+    double before = 0;
+    double after = 0;
+    for (size_t i = 0; i < values.size(); ++i) {
+        before += static_cast<double>(values[i]);
+        values[i] *= weights[i / width];
+        after += static_cast<double>(values[i]);
+    }
+    if (after == 0) return;
+    for (float& value : values) value *= static_cast<float>(before / after);
+}
+
+// A weight for each of 77 positions a window: 1 for begin, end and padding.
+std::vector<float> window_weights(const std::vector<float>& weights, int64_t num_chunks) {
+    std::vector<float> out(static_cast<size_t>(num_chunks * text::kWindowTokens), 1.0F);
+    constexpr auto kText = static_cast<size_t>(text::kWindowText);
+    for (size_t i = 0; i < weights.size(); ++i) {
+        out[i / kText * static_cast<size_t>(text::kWindowTokens) + 1 + i % kText] = weights[i];
+    }
+    return out;
 }
 
 }  // namespace
@@ -147,9 +176,15 @@ Tensor ImageSampler::encode(const Tensor& ids) {
     return runner.get("context");
 }
 
-Tensor ImageSampler::batch_context(const Tensor& ids, const Tensor& negative_ids, bool guided) {
-    const Tensor positive = encode(ids);
-    return guided ? stack(encode(negative_ids), positive) : positive;
+Tensor ImageSampler::batch_context(const Tensor& ids,
+                                   const Tensor& negative_ids,
+                                   const DenoiseSettings& settings) {
+    Tensor positive = encode(ids);
+    weigh(positive, settings.weights);
+    if (settings.cfg_scale == 1) return positive;
+    Tensor negative = encode(negative_ids);
+    weigh(negative, settings.negative_weights);
+    return stack(negative, positive);
 }
 
 Tensor ImageSampler::denoise(const Tensor& noise,
@@ -158,7 +193,7 @@ Tensor ImageSampler::denoise(const Tensor& noise,
                              const DenoiseSettings& settings) {
     diffusion::Sampler sampler(settings.sampler, settings.num_steps, prediction_of(info_));
     const bool guided = settings.cfg_scale != 1;
-    const Tensor context = batch_context(ids, negative_ids, guided);
+    const Tensor context = batch_context(ids, negative_ids, settings);
     GraphRunner& unet =
         unet_runner(guided ? stack(noise, noise).shape() : noise.shape(), context.shape());
     unet.set("context", context.view());
@@ -196,14 +231,17 @@ Tensor ImageSampler::decode(const Tensor& latents) {
 }
 
 ImageSampler::Chunks ImageSampler::tokenize(const ImageRequest& request) const {
-    const std::vector<int32_t> positive = tokenizer_.encode(request.prompt);
-    const std::vector<int32_t> negative = tokenizer_.encode(request.negative_prompt);
-    const int64_t longest = static_cast<int64_t>(std::max(positive.size(), negative.size()));
+    const text::WeightedTokens positive = text::encode_weighted(tokenizer_, request.prompt);
+    const text::WeightedTokens negative =
+        text::encode_weighted(tokenizer_, request.negative_prompt);
+    const auto longest = static_cast<int64_t>(std::max(positive.ids.size(), negative.ids.size()));
     const int64_t num_chunks =
         std::max<int64_t>(1, (longest + text::kWindowText - 1) / text::kWindowText);
     constexpr auto kFamily = text::TextEncoderFamily::kSD1;
-    return {to_tensor(text::sampling_chunks(positive, kFamily, num_chunks)),
-            to_tensor(text::sampling_chunks(negative, kFamily, num_chunks))};
+    return {to_tensor(text::sampling_chunks(positive.ids, kFamily, num_chunks)),
+            to_tensor(text::sampling_chunks(negative.ids, kFamily, num_chunks)),
+            window_weights(positive.weights, num_chunks),
+            window_weights(negative.weights, num_chunks)};
 }
 
 io::Image ImageSampler::sample(const ImageRequest& request) {
@@ -226,6 +264,8 @@ io::Image ImageSampler::sample(const ImageRequest& request) {
     settings.sampler = request.sampler;
     settings.num_steps = request.num_steps;
     settings.cfg_scale = request.cfg_scale;
+    settings.weights = chunks.weights;
+    settings.negative_weights = chunks.negative_weights;
     settings.on_step = request.on_step;
     settings.step_noise = [&request](int64_t step, std::span<float> dst) {
         Rng(request.seed, RngStream::kSampler, static_cast<uint64_t>(step) + 1).fill_normal(dst);

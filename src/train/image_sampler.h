@@ -37,6 +37,9 @@ struct DenoiseSettings {
     diffusion::SamplerKind sampler = diffusion::SamplerKind::kEulerA;
     int64_t num_steps = 28;
     double cfg_scale = 7;  // 1: the negative prompt plays no part
+    // One weight a context position of the (negative) prompt; empty: all 1.
+    std::vector<float> weights;
+    std::vector<float> negative_weights;
     // Fresh N(0, 1) numbers for a step; called by samplers that need them.
     std::function<void(int64_t step, std::span<float> dst)> step_noise;
     // After every step; may throw to stop.
@@ -44,7 +47,7 @@ struct DenoiseSettings {
 };
 
 struct ImageRequest {
-    std::string prompt;
+    std::string prompt;  // with weights, text/prompt_weights.h
     std::string negative_prompt;
     int64_t width_px = 512;  // multiples of 8
     int64_t height_px = 512;
@@ -81,10 +84,14 @@ private:
     struct Chunks {
         Tensor positive;
         Tensor negative;
+        std::vector<float> weights;
+        std::vector<float> negative_weights;
     };
     [[nodiscard]] Chunks tokenize(const ImageRequest& request) const;
     // Context of the whole batch: negative first when guided.
-    [[nodiscard]] Tensor batch_context(const Tensor& ids, const Tensor& negative_ids, bool guided);
+    [[nodiscard]] Tensor batch_context(const Tensor& ids,
+                                       const Tensor& negative_ids,
+                                       const DenoiseSettings& settings);
     [[nodiscard]] GraphRunner& text_runner(const Shape& ids);
     [[nodiscard]] GraphRunner& unet_runner(const Shape& latents, const Shape& context);
     [[nodiscard]] GraphRunner& decoder_runner(const Shape& latents);

@@ -11,6 +11,7 @@
 #include "train/lora_file.h"
 #include "train/memory_usage.h"
 #include "train/run_settings.h"
+#include "train/save_names.h"
 #include "train/state_folders.h"
 #include "train/tensorboard.h"
 #include "train/trainer.h"
@@ -34,24 +35,6 @@ void require_room(const std::string& folder, const Network& network, const std::
                             static_cast<double>(free) / (1 << 20),
                             static_cast<double>(needed) / (1 << 20)))
         .with_hint("free some space on that disk, or choose another output_dir");
-}
-
-// "20260131123059", local time.
-std::string time_stamp() {
-    const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-    std::tm fields{};
-#ifdef _WIN32
-    localtime_s(&fields, &now);
-#else
-    localtime_r(&now, &fields);
-#endif
-    return fmt::format("{:04}{:02}{:02}{:02}{:02}{:02}",
-                       fields.tm_year + 1900,
-                       fields.tm_mon + 1,
-                       fields.tm_mday,
-                       fields.tm_hour,
-                       fields.tm_min,
-                       fields.tm_sec);
 }
 
 }  // namespace
@@ -262,6 +245,17 @@ RunResult TrainingRun::Impl::train(const std::stop_token& stop, EventSink& event
                     .free = free_settings(options),
                     .plan = plan_identity,
                     .events = &events});
+    if (vae_file != model_file) weights.add_source(file_source(vae_file));
+    Previews previews({.backend = backend,
+                       .weights = &weights,
+                       .model = &step->model(),
+                       .vae = vae,
+                       .buffers = &buffers,
+                       .options = &options.sample,
+                       .output_dir = options.save.output_dir,
+                       .output_name = options.save.output_name,
+                       .seed = identity.seed,
+                       .events = &events});
     data::Loader loader(
         data, loader_options(progress), [&latents](int64_t image_idx, bool flipped) {
             return latents.latent(image_idx, flipped);
@@ -277,6 +271,7 @@ RunResult TrainingRun::Impl::train(const std::stop_token& stop, EventSink& event
                      .schedule = lr_schedule_options(options.optimizer, steps.max_train_steps),
                      .rates = base_rates(options.optimizer, options.network),
                      .saver = &saver,
+                     .previews = &previews,
                      .events = &events},
                     progress);
     RunResult result = trainer.run(stop);

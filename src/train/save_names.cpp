@@ -1,5 +1,8 @@
 #include "train/save_names.h"
 
+#include <chrono>
+#include <ctime>
+
 #include <fmt/format.h>
 
 namespace lora::train {
@@ -10,6 +13,23 @@ std::string name_or(const SaveOptions& options, const char* fallback) {
 }
 
 }  // namespace
+
+std::string time_stamp() {
+    const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+    std::tm fields{};
+#ifdef _WIN32
+    localtime_s(&fields, &now);
+#else
+    localtime_r(&now, &fields);
+#endif
+    return fmt::format("{:04}{:02}{:02}{:02}{:02}{:02}",
+                       fields.tm_year + 1900,
+                       fields.tm_mon + 1,
+                       fields.tm_mday,
+                       fields.tm_hour,
+                       fields.tm_min,
+                       fields.tm_sec);
+}
 
 std::string epoch_file_name(const SaveOptions& options, int64_t epoch) {
     return fmt::format("{}-{:06}.{}", name_or(options, "epoch"), epoch, options.save_model_as);

@@ -16,6 +16,9 @@ namespace lora::train {
 [[nodiscard]] std::string step_file_name(const SaveOptions& options, int64_t step);
 [[nodiscard]] std::string final_file_name(const SaveOptions& options);
 
+// "20260131123059", local time: in the names of a run's log folder and of previews.
+[[nodiscard]] std::string time_stamp();
+
 // "<name>-000002-state", "<name>-step00000120-state", "<name>-state".
 [[nodiscard]] std::string epoch_state_name(const SaveOptions& options, int64_t epoch);
 [[nodiscard]] std::string step_state_name(const SaveOptions& options, int64_t step);

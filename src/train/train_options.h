@@ -12,6 +12,7 @@
 #include "data/bucket.h"
 #include "data/caption.h"
 #include "data/dataset.h"
+#include "diffusion/sampler.h"
 
 namespace lora::train {
 
@@ -114,6 +115,25 @@ struct SaveOptions {
     std::string metadata_tags;
 };
 
+struct SamplePrompt {
+    std::string prompt;
+    std::string negative_prompt;
+    int64_t width_px = 0;  // 0: the model's native size; rounded down to multiples of 8
+    int64_t height_px = 0;
+    int64_t num_steps = 30;
+    double cfg_scale = 7.5;
+    std::optional<uint64_t> seed;
+    std::optional<diffusion::SamplerKind> sampler;  // none: the run's
+};
+
+struct SampleOptions {
+    std::vector<SamplePrompt> prompts;  // empty: no previews
+    int64_t every_n_epochs = 0;         // above 0: wins over every_n_steps
+    int64_t every_n_steps = 0;
+    bool at_first = false;
+    diffusion::SamplerKind sampler = diffusion::SamplerKind::kDdim;
+};
+
 struct LogOptions {
     std::string logging_dir;  // events go to <logging_dir>/<run>/events.jsonl; empty: none
     std::string log_prefix;   // in front of the run's time stamp
@@ -128,6 +148,7 @@ struct TrainOptions {
     NetworkOptions network;
     OptimizerOptions optimizer;
     LossOptions loss;
+    SampleOptions sample;
     LengthOptions length;
     DeviceOptions device;
     SaveOptions save;

@@ -22,6 +22,7 @@ Trainer::Trainer(Parts parts, Progress progress)
     : parts_(std::move(parts)), progress_(std::move(progress)) {}
 
 RunResult Trainer::run(const std::stop_token& stop) {
+    if (parts_.previews != nullptr && progress_.step == 0) parts_.previews->at_start();
     started_s_ = step_started_s_ = now_s();
     while (!is_finished()) {
         std::optional<data::Batch> batch = parts_.loader->next();
@@ -81,7 +82,11 @@ void Trainer::update(const data::Batch& batch) {
 
 void Trainer::save_due(const data::Batch& batch) {
     parts_.saver->after_step(progress_, batch.epoch);
-    if (batch.ends_epoch) parts_.saver->after_epoch(progress_, batch.epoch);
+    if (parts_.previews != nullptr) parts_.previews->after_step(progress_.step, batch.epoch);
+    if (batch.ends_epoch) {
+        parts_.saver->after_epoch(progress_, batch.epoch);
+        if (parts_.previews != nullptr) parts_.previews->after_epoch(progress_.step, batch.epoch);
+    }
     step_started_s_ = now_s();
 }
 

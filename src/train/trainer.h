@@ -11,6 +11,7 @@
 #include "train/latents.h"
 #include "train/lr_schedule.h"
 #include "train/optimizer.h"
+#include "train/previews.h"
 #include "train/run_saver.h"
 #include "train/train_step.h"
 #include "train/training_run.h"
@@ -32,6 +33,7 @@ public:
         LrScheduleOptions schedule;
         Optimizer::Rates rates;  // at multiplier 1
         RunSaver* saver = nullptr;
+        Previews* previews = nullptr;  // may be null
         EventSink* events = nullptr;
     };
     Trainer(Parts parts, Progress progress);

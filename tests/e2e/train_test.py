@@ -6,6 +6,7 @@ import glob
 import json
 import os
 import random
+import re
 import signal
 import struct
 import time
@@ -114,6 +115,24 @@ class Train(E2E):
         self.assertEqual(sha256(self.path("again", "tiny.safetensors")),
                          sha256(self.path("out", "tiny.safetensors")))
 
+    def test_previews_are_drawn_and_change_nothing(self):
+        self.check(run(*self.train_args(steps=None, max_train_epochs=2, out="plain")), 0)
+        with open(self.path("prompts.txt"), "w", encoding="utf-8") as file:
+            file.write("# zorps\n(zorp:1.2), red background --w 64 --h 72 --s 3 --d 5\nzorp --w 64 --h 64 --s 2 --ss ddim\n")
+        told = self.check(run(*self.train_args(
+            steps=None, max_train_epochs=2, sample_prompts=self.path("prompts.txt"), sample_every_n_epochs=1,
+            sample_at_first=True)), 0)
+        names = sorted(os.listdir(self.path("out", "sample")))
+        self.assertEqual([re.sub(r"_\d{14}", "", n) for n in names],
+                         ["tiny_000000_00_5.png", "tiny_000000_01.png", "tiny_e000001_00_5.png", "tiny_e000001_01.png",
+                          "tiny_e000002_00_5.png", "tiny_e000002_01.png"], told)
+        with open(self.path("out", "sample", names[0]), "rb") as file:
+            self.assertEqual(struct.unpack(">II", file.read(24)[16:]), (64, 72))
+        self.assertEqual(sha256(self.path("plain", "tiny.safetensors")), sha256(self.path("out", "tiny.safetensors")))
+        self.assertEqual(len({sha256(self.path("out", "sample", n)) for n in names}), 6)
+        gone = self.check(run(*self.train_args(steps=1, out="gone", sample_prompts=self.path("none.txt"))), 0)
+        self.assertIn("without previews", gone.err)
+
     def test_tensorboard_curves(self):
         self.check(run(*self.train_args(steps=None, max_train_epochs=2, log_prefix="p_")), 0)
         (path,) = glob.glob(self.path("out", "logs", "p_*", "network_train", "events.out.tfevents.*"))
@@ -138,6 +157,13 @@ class Train(E2E):
                 self.assertIn("archive/data.pkl", file.namelist())
             told = json.loads(self.check(run("inspect", self.path(kind, "tiny." + kind), "--json"), 0).out)
             self.assertEqual((told["kind"], told["metadata"]), ("lora", {}))
+        # Written by torch.save: six tensors (one of them a parameter, one a piece of a
+        # larger storage) of 6 + 3 + 2 + 1 + 2 + 3 numbers.
+        for name in ("torch_zip", "torch_legacy"):
+            path = os.path.join(SOURCE, "tests/fuzz/corpus/checkpoint", name)
+            told = json.loads(self.check(run("inspect", path, "--json"), 0).out)
+            self.assertEqual(told["num_parameters"], 17)
+            self.assertEqual(sorted(told["dtype"]), ["BF16", "F16", "F32", "I64"])
         # A LoRA in either form starts a second run alike.
         self.check(run(*self.train_args(steps=2, out="safe")), 0)
         for out, start_from in (("a", "ckpt/tiny.ckpt"), ("b", "safe/tiny.safetensors")):

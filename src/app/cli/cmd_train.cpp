@@ -8,8 +8,10 @@
 #include "app/cli/settings_keeper.h"
 #include "app/cli/stop.h"
 #include "app/cli/terminal.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "config/sample_prompts.h"
 #include "config/validate.h"
 #include "train/training_run.h"
 
@@ -99,6 +101,20 @@ Diagnostics warnings_of(const Diagnostics& findings, const train::RunPlan& plan)
     return all;
 }
 
+// A missing file of prompts stops no training.
+std::vector<train::SamplePrompt> read_prompts(const std::string& path) {
+    if (path.empty()) return {};
+    if (!path_exists(path)) {
+        log::warning("{} is not there: training goes on without previews", path);
+        return {};
+    }
+    Diagnostics findings;
+    std::vector<train::SamplePrompt> prompts = config::load_sample_prompts(path, findings);
+    log_warnings(findings);
+    if (prompts.empty()) log::warning("{} holds no prompt: no previews", path);
+    return prompts;
+}
+
 }  // namespace
 
 int run_train(const Context& context, const config::Loaded& loaded) {
@@ -109,6 +125,7 @@ int run_train(const Context& context, const config::Loaded& loaded) {
     log_warnings(findings);
 
     train::TrainOptions options = config::train_options(settings);
+    options.sample.prompts = read_prompts(settings.text("sample_prompts"));
     const auto backend = open_backend(context, settings);
     options.device.mixed_precision = choose_precision(options.device.mixed_precision, *backend);
 

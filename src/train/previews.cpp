@@ -1,0 +1,103 @@
+#include "train/previews.h"
+
+#include <fmt/format.h>
+
+#include "base/attempt.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "io/png.h"
+#include "train/save_names.h"
+
+namespace lora::train {
+namespace {
+
+int64_t side_px(int64_t wanted, int64_t native) {
+    const int64_t side = wanted > 0 ? wanted : native;
+    return std::max<int64_t>(64, side - side % 8);
+}
+
+}  // namespace
+
+std::string preview_name(const std::string& output_name,
+                         const std::string& number,
+                         size_t index,
+                         const std::string& time,
+                         std::optional<uint64_t> seed) {
+    return fmt::format("{}{}{}_{:02}_{}{}.png",
+                       output_name,
+                       output_name.empty() ? "" : "_",
+                       number,
+                       index,
+                       time,
+                       seed ? fmt::format("_{}", *seed) : "");
+}
+
+void Previews::at_start() {
+    if (parts_.options->at_first) draw_all(fmt::format("{:06}", 0), 0, 0);
+}
+
+void Previews::after_step(int64_t step, int64_t epoch) {
+    if (parts_.options->every_n_epochs > 0) return;  // they win, as in sd-scripts
+    if (saves_step(parts_.options->every_n_steps, step)) {
+        draw_all(fmt::format("{:06}", step), step, epoch);
+    }
+}
+
+void Previews::after_epoch(int64_t step, int64_t epoch) {
+    const int64_t every = parts_.options->every_n_epochs;
+    if (every > 0 && epoch % every == 0) draw_all(fmt::format("e{:06}", epoch), step, epoch);
+}
+
+std::unique_ptr<ImageSampler> Previews::make_sampler() const {
+    ImageSamplerOptions options;
+    options.dtype = parts_.model->dtype;
+    options.clip_skip = std::max<int64_t>(1, parts_.model->clip_skip);
+    options.lora = parts_.model->attachments;
+    for (const ParameterEntry& entry : parts_.model->network.entries()) {
+        options.parameters[entry.key] = {
+            nullptr, parts_.buffers->values, static_cast<size_t>(entry.offset) * sizeof(float)};
+    }
+    models::ModelInfo info = parts_.model->info;
+    info.vae = parts_.vae;
+    info.v_prediction = parts_.model->prediction == diffusion::PredictionType::kVPrediction;
+    return std::make_unique<ImageSampler>(
+        *parts_.backend, *parts_.weights, std::move(info), std::move(options));
+}
+
+void Previews::draw_all(const std::string& number, int64_t step, int64_t epoch) {
+    if (ended_ || parts_.options->prompts.empty()) return;
+    const std::string folder = join_path(parts_.output_dir, "sample");
+    const std::string time = time_stamp();
+    const int64_t native = parts_.model->info.native_resolution_px;
+    const auto problem = attempt([&] {
+        make_directories(folder);
+        // Made anew each time, so that between previews nothing of it takes memory.
+        const std::unique_ptr<ImageSampler> sampler = make_sampler();
+        for (size_t i = 0; i < parts_.options->prompts.size(); ++i) {
+            const SamplePrompt& prompt = parts_.options->prompts[i];
+            ImageRequest request;
+            request.prompt = prompt.prompt;
+            request.negative_prompt = prompt.negative_prompt;
+            request.width_px = side_px(prompt.width_px, native);
+            request.height_px = side_px(prompt.height_px, native);
+            // One picture keeps its numbers over the run, so that only the LoRA changes it.
+            request.seed = prompt.seed.value_or(fnv1a64(fmt::format("{} {}", parts_.seed, i)));
+            request.sampler = prompt.sampler.value_or(parts_.options->sampler);
+            request.num_steps = prompt.num_steps;
+            request.cfg_scale = prompt.cfg_scale;
+            const std::string path =
+                join_path(folder, preview_name(parts_.output_name, number, i, time, prompt.seed));
+            io::write_png(path, sampler->sample(request), {{"parameters", prompt.prompt}});
+            parts_.events->on_event(PreviewDone{path, step, epoch});
+        }
+    });
+    if (!problem) return;
+    ended_ = problem->code() == ErrorCode::kOutOfMemory;
+    log::warning("preview not drawn: {}{}",
+                 problem->message(),
+                 ended_ ? "; the run goes on without previews" : "");
+}
+
+}  // namespace lora::train
