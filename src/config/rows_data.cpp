@@ -64,6 +64,8 @@ constexpr OptionRow kCaptions[] = {
      .help = {"every N epochs all captions are dropped; 0: never", "每 N 個 epoch 全部不用標籤;0 表示不用"}},
     {.name = "caption_tag_dropout_rate", .type = kFloat, .guide = "0", .sd_scripts = "0", .min = 0, .max = 1,
      .help = {"chance of each tag to be left out", "丟棄個別標籤的機率"}},
+    {.name = "max_shuffled_tags", .type = kInt, .guide = "0", .sd_scripts = "0", .min = 0,
+     .help = {"at most so many tags after the kept ones, others at each use; 0: all", "保留標籤之後最多使用的標籤數,每次不同;0 表示全部"}},
     {.name = "token_warmup_min", .type = kInt, .guide = "1", .sd_scripts = "1", .min = 0,
      .help = {"tags used at the first step of the tag warm-up", "標籤預熱開始時使用的標籤數"}},
     {.name = "token_warmup_step", .type = kFloat, .guide = "0", .sd_scripts = "0", .min = 0,

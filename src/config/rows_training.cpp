@@ -69,6 +69,16 @@ constexpr OptionRow kOptimizer[] = {
 constexpr OptionRow kLoss[] = {
     {.name = "noise_offset", .type = kFloat, .guide = "0", .sd_scripts = "0", .min = 0,
      .help = {"shifts the noise of each channel (0.1 suggested for dark and bright pictures); 0: off", "噪聲偏移(建議 0.1,可學到更暗更亮的畫面);0 表示關閉"}},
+    {.name = "noise_offset_random_strength", .type = kFlag, .guide = "false", .sd_scripts = "false",
+     .help = {"each batch draws how strong noise_offset is, up to the value given", "每個 batch 隨機決定噪聲偏移強度(最大為設定值)"}},
+    {.name = "adaptive_noise_scale", .type = kFloat, .guide = "0", .sd_scripts = "0",
+     .help = {"adds to noise_offset by the level of each channel; 0: off", "依各通道平均值調整噪聲偏移;0 表示關閉"}},
+    {.name = "ip_noise_gamma", .type = kFloat, .guide = "0", .sd_scripts = "0", .min = 0,
+     .help = {"input perturbation: extra noise that the model is not asked for (0.1 suggested); 0: off", "輸入擾動:額外加入不需預測的噪聲(建議 0.1);0 表示關閉"}},
+    {.name = "ip_noise_gamma_random_strength", .type = kFlag, .guide = "false", .sd_scripts = "false",
+     .help = {"each batch draws how strong ip_noise_gamma is", "每個 batch 隨機決定輸入擾動強度"}},
+    {.name = "zero_terminal_snr", .type = kFlag, .guide = "false", .sd_scripts = "false",
+     .help = {"noise schedule that ends in pure noise; for v-prediction models", "噪聲排程以純噪聲結束;用於 v-prediction 模型"}},
     {.name = "multires_noise_iterations", .type = kInt, .guide = "0", .sd_scripts = "0", .min = 0, .max = 16,
      .help = {"adds noise of several sizes (6 to 10 suggested); 0: off", "加入多種尺度的噪聲(建議 6 到 10);0 表示關閉"}},
     {.name = "multires_noise_discount", .type = kFloat, .guide = "0.3", .sd_scripts = "0.3", .min = 0, .max = 1,
@@ -79,6 +89,12 @@ constexpr OptionRow kLoss[] = {
      .help = {"timesteps stay below this", "timestep 小於此值"}},
     {.name = "min_snr_gamma", .type = kFloat, .guide = "0", .sd_scripts = "0", .min = 0,
      .help = {"evens out the weight of easy and hard noise levels (5 suggested); 0: off", "平衡不同噪聲強度的權重(建議 5);0 表示關閉"}},
+    {.name = "scale_v_pred_loss_like_noise_pred", .type = kFlag, .guide = "false", .sd_scripts = "false",
+     .help = {"v-prediction: weigh noise levels as noise prediction would", "v-prediction:以噪聲預測的方式加權"}},
+    {.name = "v_pred_like_loss", .type = kFloat, .guide = "0", .sd_scripts = "0", .min = 0,
+     .help = {"noise prediction: adds so much of a loss weighted as v-prediction; 0: off", "噪聲預測:加入此比例的 v-prediction 式 loss;0 表示關閉"}},
+    {.name = "debiased_estimation_loss", .type = kFlag, .guide = "false", .sd_scripts = "false",
+     .help = {"weigh high noise levels more (debiased estimation)", "提高高噪聲強度的權重(去偏估計)"}},
 };
 
 constexpr OptionSection kSections[] = {

@@ -47,6 +47,7 @@ void fill_data(const Settings& s, train::TrainOptions& out) {
     caption.caption_dropout_rate = s.number("caption_dropout_rate");
     caption.caption_dropout_every_n_epochs = s.integer("caption_dropout_every_n_epochs");
     caption.caption_tag_dropout_rate = s.number("caption_tag_dropout_rate");
+    caption.max_shuffled_tags = s.integer("max_shuffled_tags");
     caption.token_warmup_min = s.integer("token_warmup_min");
     caption.token_warmup_step = s.number("token_warmup_step");
     caption.enable_wildcard = s.flag("enable_wildcard");
@@ -100,10 +101,18 @@ void fill_optimizer(const Settings& s, train::TrainOptions& out) {
     optimizer.lr_scheduler_power = s.number("lr_scheduler_power");
 
     auto& loss = out.loss;
-    loss.min_snr_gamma = s.number("min_snr_gamma");
-    loss.noise_offset = s.number("noise_offset");
-    loss.multires_noise_iterations = s.integer("multires_noise_iterations");
-    loss.multires_noise_discount = s.number("multires_noise_discount");
+    loss.weight.min_snr_gamma = s.number("min_snr_gamma");
+    loss.noise.noise_offset = s.number("noise_offset");
+    loss.noise.multires_iterations = s.integer("multires_noise_iterations");
+    loss.noise.multires_discount = s.number("multires_noise_discount");
+    loss.noise.noise_offset_random_strength = s.flag("noise_offset_random_strength");
+    loss.noise.adaptive_noise_scale = s.number("adaptive_noise_scale");
+    loss.noise.ip_noise_gamma = s.number("ip_noise_gamma");
+    loss.noise.ip_noise_gamma_random_strength = s.flag("ip_noise_gamma_random_strength");
+    loss.zero_terminal_snr = s.flag("zero_terminal_snr");
+    loss.weight.scale_v_pred_loss_like_noise_pred = s.flag("scale_v_pred_loss_like_noise_pred");
+    loss.weight.v_pred_like_loss = s.number("v_pred_like_loss");
+    loss.weight.debiased_estimation_loss = s.flag("debiased_estimation_loss");
     loss.min_timestep = s.integer("min_timestep");
     loss.max_timestep = s.integer("max_timestep");
 

@@ -1,16 +1,28 @@
 // Weights of a sample's loss by its timestep. Not the prior loss weight, which is the picture's
-// own. Threads  pure. Source: Hang et al., Min-SNR weighting, arXiv:2303.09556; the v form as in
-//          sd-scripts' newest version (training-semantics 5.6).
+// own. Threads  pure. Source   min-SNR: Hang et al., arXiv:2303.09556; debiased estimation: Yu et
+// al., arXiv:2310.08442;
+//          forms and order as in sd-scripts' newest version (training-semantics 5.6).
 #pragma once
 
 #include "diffusion/prediction.h"
 
 namespace lora::diffusion {
 
+struct LossWeightOptions {
+    double min_snr_gamma = 0;  // 0: off
+    bool scale_v_pred_loss_like_noise_pred = false;
+    double v_pred_like_loss = 0;  // epsilon only; 0: off
+    bool debiased_estimation_loss = false;
+};
+
 // Signal-to-noise ratio ac / (1 - ac).
 [[nodiscard]] double snr(double ac);
 
-// epsilon: min(snr, gamma) / snr; v: min(snr, gamma) / (snr + 1). gamma 0: 1.
-[[nodiscard]] double min_snr_weight(PredictionType type, double ac, double gamma);
+// The product of what the options ask for, at alphas_cumprod `ac`:
+//   min-SNR            epsilon min(snr, gamma) / snr, v min(snr, gamma) / (snr + 1)
+//   scale_v_pred...    v       s / (s + 1), s = min(snr, 1000)
+//   v_pred_like_loss   epsilon 1 + lambda (s + 1) / s
+//   debiased           epsilon 1 / sqrt(s), v 1 / (s + 1)
+[[nodiscard]] double loss_weight(PredictionType type, double ac, const LossWeightOptions& options);
 
 }  // namespace lora::diffusion

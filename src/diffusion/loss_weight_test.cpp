@@ -36,14 +36,64 @@ TEST(LossWeight, MinSnrEqualsSdScripts) {
             const double eps = columns["eps_newest"][i];
             const double v = columns["v_newest"][i];
             const double bound = i == 0 ? 1e-4 : 1e-5;  // the table's SNR is float32
-            EXPECT_NEAR(min_snr_weight(PredictionType::kEpsilon, ac, g) / eps, 1.0, bound);
-            EXPECT_NEAR(min_snr_weight(PredictionType::kVPrediction, ac, g) / v, 1.0, bound);
+            EXPECT_NEAR(
+                loss_weight(PredictionType::kEpsilon, ac, {.min_snr_gamma = g}) / eps, 1.0, bound);
+            EXPECT_NEAR(loss_weight(PredictionType::kVPrediction, ac, {.min_snr_gamma = g}) / v,
+                        1.0,
+                        bound);
         }
     }
 }
 
-TEST(LossWeight, GammaZeroIsOff) {
-    EXPECT_EQ(min_snr_weight(PredictionType::kEpsilon, 0.9, 0), 1.0);
+TEST(LossWeight, OtherWeightsEqualSdScripts) {
+    const Json golden = table();
+    for (size_t i = 0; i < golden["timesteps"].size(); ++i) {
+        const double ac = golden["alphas_cumprod_f64"][i];
+        const double bound = i == 0 ? 1e-4 : 1e-5;
+        const auto expect = [&](PredictionType type,
+                                const LossWeightOptions& options,
+                                const Json& column) {
+            EXPECT_NEAR(loss_weight(type, ac, options) / column[i].get<double>(), 1.0, bound) << i;
+        };
+        expect(PredictionType::kEpsilon,
+               {.debiased_estimation_loss = true},
+               golden["debiased_estimation"]["eps"]);
+        expect(PredictionType::kVPrediction,
+               {.debiased_estimation_loss = true},
+               golden["debiased_estimation"]["v"]);
+        expect(PredictionType::kVPrediction,
+               {.scale_v_pred_loss_like_noise_pred = true},
+               golden["scale_v_pred_loss_like_noise_pred"]);
+        expect(PredictionType::kEpsilon, {.v_pred_like_loss = 0.5}, golden["v_pred_like_loss_0.5"]);
+    }
+}
+
+TEST(LossWeight, NothingAskedIsOne) {
+    EXPECT_EQ(loss_weight(PredictionType::kEpsilon, 0.9, {}), 1.0);
+    EXPECT_EQ(loss_weight(PredictionType::kVPrediction, 0.9, {}), 1.0);
+}
+
+// At snr 4 and at one beyond the limit of 1000.
+TEST(LossWeight, FormulasOfSdScripts) {
+    constexpr auto kEps = PredictionType::kEpsilon;
+    constexpr auto kV = PredictionType::kVPrediction;
+    constexpr double kFour = 0.8;
+    constexpr double kClean = 0.9999;
+    EXPECT_NEAR(loss_weight(kEps, kFour, {.debiased_estimation_loss = true}), 0.5, 1e-12);
+    EXPECT_NEAR(loss_weight(kV, kFour, {.debiased_estimation_loss = true}), 0.2, 1e-12);
+    EXPECT_NEAR(loss_weight(kV, kFour, {.scale_v_pred_loss_like_noise_pred = true}), 0.8, 1e-12);
+    EXPECT_EQ(loss_weight(kEps, kFour, {.scale_v_pred_loss_like_noise_pred = true}), 1.0);
+    EXPECT_NEAR(loss_weight(kEps, kFour, {.v_pred_like_loss = 0.4}), 1.5, 1e-12);
+    EXPECT_EQ(loss_weight(kV, kFour, {.v_pred_like_loss = 0.4}), 1.0);
+    EXPECT_NEAR(loss_weight(kEps, kClean, {.debiased_estimation_loss = true}),
+                1 / std::sqrt(1000.0),
+                1e-12);
+    EXPECT_NEAR(loss_weight(kV, kClean, {.scale_v_pred_loss_like_noise_pred = true}),
+                1000.0 / 1001.0,
+                1e-12);
+    EXPECT_NEAR(loss_weight(kV, kFour, {.min_snr_gamma = 1, .debiased_estimation_loss = true}),
+                0.04,
+                1e-12);
 }
 
 TEST(Prediction, FactorsFollowTheTable) {

@@ -7,7 +7,7 @@
 
 namespace lora::diffusion {
 
-NoiseSchedule::NoiseSchedule() {
+NoiseSchedule::NoiseSchedule(bool zero_terminal_snr) {
     const double first = std::sqrt(0.00085);
     const double last = std::sqrt(0.012);
     double product = 1;
@@ -17,6 +17,13 @@ NoiseSchedule::NoiseSchedule() {
         const double root = first + (last - first) * share;
         product *= 1.0 - root * root;
         alphas_cumprod_.push_back(product);
+    }
+    if (!zero_terminal_snr) return;
+    const double top = std::sqrt(alphas_cumprod_.front());
+    const double bottom = std::sqrt(alphas_cumprod_.back());
+    for (double& ac : alphas_cumprod_) {
+        const double root = (std::sqrt(ac) - bottom) * top / (top - bottom);
+        ac = root * root;
     }
 }
 

@@ -13,7 +13,8 @@ class NoiseSchedule {
 public:
     static constexpr int64_t kNumTimesteps = 1000;
 
-    NoiseSchedule();
+    // zero_terminal_snr: the last timestep is pure noise (Lin et al., arXiv:2305.08891 alg. 1).
+    explicit NoiseSchedule(bool zero_terminal_snr = false);
 
     // Product of 1 - beta up to and including t, t in 0..999. Errors  kInternal outside.
     [[nodiscard]] double alphas_cumprod(int64_t t) const;

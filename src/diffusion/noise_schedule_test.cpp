@@ -38,5 +38,18 @@ TEST(NoiseSchedule, InterpolatesAndInverts) {
     EXPECT_THROW(static_cast<void>(schedule.sigma(1000)), std::exception);
 }
 
+TEST(NoiseSchedule, ZeroTerminalSnrEqualsSdScripts) {
+    const std::string path =
+        std::string(LORA_SOURCE_DIR) + "/tests/golden/spec/noise_schedule.json";
+    const Json golden = parse_json(read_text_file(path), path);
+    const NoiseSchedule schedule(true);
+    const Json& expected = golden["zero_terminal_snr"]["alphas_cumprod_f32"];
+    for (size_t i = 0; i < golden["timesteps"].size(); ++i) {
+        const double ac = schedule.alphas_cumprod(golden["timesteps"][i].get<int64_t>());
+        EXPECT_NEAR(ac, expected[i].get<double>(), 1e-6) << i;
+    }
+    EXPECT_EQ(schedule.alphas_cumprod(999), 0.0);
+}
+
 }  // namespace
 }  // namespace lora::diffusion

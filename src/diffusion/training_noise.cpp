@@ -14,6 +14,9 @@ namespace {
 constexpr uint32_t kBatchDraws = 0xFFFFFFFFU;
 constexpr uint32_t kOffsetDraws = 0x40000000U;
 constexpr uint32_t kMultiresDraws = 0x80000000U;
+constexpr uint32_t kPerturbationDraws = 0xC0000000U;
+constexpr uint32_t kOffsetStrength = 0xFFFFFFFEU;
+constexpr uint32_t kPerturbationStrength = 0xFFFFFFFDU;
 
 struct Plane {
     int64_t height;
@@ -56,26 +59,44 @@ void add_upsampled(
     }
 }
 
+double mean_of(std::span<const float> values) {
+    double sum = 0;
+    for (const float value : values) sum += static_cast<double>(value);
+    return sum / static_cast<double>(values.size());
+}
+
+float draw(const NoiseKey& key, uint32_t stream) {
+    return Rng(key.seed, RngStream::kNoise, key.micro_step, stream).uniform();
+}
+
 void add_offset(const NoiseKey& key,
-                double offset,
+                const TrainingNoiseOptions& options,
                 const std::array<int64_t, 4>& shape,
+                std::span<const float> latents,
                 std::span<float> dst) {
     const auto plane = static_cast<size_t>(shape[2] * shape[3]);
+    double offset = options.noise_offset;
+    if (options.noise_offset_random_strength) {
+        offset *= static_cast<double>(draw(key, kOffsetStrength));
+    }
     for (int64_t n = 0; n < shape[0]; ++n) {
         Rng rng(
             key.seed, RngStream::kNoise, key.micro_step, kOffsetDraws + static_cast<uint32_t>(n));
         for (int64_t c = 0; c < shape[1]; ++c) {
-            const float shift = static_cast<float>(offset) * rng.normal();
             const auto first = static_cast<size_t>(n * shape[1] + c) * plane;
+            double own = offset;
+            if (options.adaptive_noise_scale != 0) {
+                const double level = std::abs(mean_of(latents.subspan(first, plane)));
+                own = std::max(0.0, offset + options.adaptive_noise_scale * level);
+            }
+            const float shift = static_cast<float>(own) * rng.normal();
             for (float& value : dst.subspan(first, plane)) value += shift;
         }
     }
 }
 
 void divide_by_deviation(std::span<float> values) {
-    double mean = 0;
-    for (const float value : values) mean += value;
-    mean /= static_cast<double>(values.size());
+    const double mean = mean_of(values);
     double variance = 0;
     for (const float value : values) variance += (value - mean) * (value - mean);
     variance /= static_cast<double>(values.size() - 1);
@@ -123,6 +144,7 @@ void add_multires(const NoiseKey& key,
 void fill_training_noise(const NoiseKey& key,
                          const TrainingNoiseOptions& options,
                          const std::array<int64_t, 4>& shape,
+                         std::span<const float> latents,
                          std::span<float> dst) {
     const auto sample = static_cast<size_t>(shape[1] * shape[2] * shape[3]);
     LORA_CHECK(dst.size() == static_cast<size_t>(shape[0]) * sample, "noise of another size");
@@ -130,8 +152,32 @@ void fill_training_noise(const NoiseKey& key,
         Rng rng(key.seed, RngStream::kNoise, key.micro_step, static_cast<uint32_t>(n));
         rng.fill_normal(dst.subspan(static_cast<size_t>(n) * sample, sample));
     }
-    if (options.noise_offset != 0) add_offset(key, options.noise_offset, shape, dst);
+    if (options.noise_offset != 0) add_offset(key, options, shape, latents, dst);
     if (options.multires_iterations > 0) add_multires(key, options, shape, dst);
+}
+
+void fill_perturbed_noise(const NoiseKey& key,
+                          const TrainingNoiseOptions& options,
+                          const std::array<int64_t, 4>& shape,
+                          std::span<const float> noise,
+                          std::span<float> dst) {
+    double gamma = options.ip_noise_gamma;
+    if (options.ip_noise_gamma_random_strength) {
+        gamma *= static_cast<double>(draw(key, kPerturbationStrength));
+    }
+    const auto sample = static_cast<size_t>(shape[1] * shape[2] * shape[3]);
+    for (int64_t n = 0; n < shape[0]; ++n) {
+        Rng rng(key.seed,
+                RngStream::kNoise,
+                key.micro_step,
+                kPerturbationDraws + static_cast<uint32_t>(n));
+        const std::span<float> part = dst.subspan(static_cast<size_t>(n) * sample, sample);
+        rng.fill_normal(part);
+        for (size_t i = 0; i < sample; ++i) {
+            part[i] =
+                noise[static_cast<size_t>(n) * sample + i] + static_cast<float>(gamma) * part[i];
+        }
+    }
 }
 
 }  // namespace lora::diffusion

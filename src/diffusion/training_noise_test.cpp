@@ -15,7 +15,8 @@ std::vector<float> noise(const NoiseKey& key,
                          const TrainingNoiseOptions& options,
                          const std::array<int64_t, 4>& shape) {
     std::vector<float> values(static_cast<size_t>(shape[0] * shape[1] * shape[2] * shape[3]));
-    fill_training_noise(key, options, shape, values);
+    const std::vector<float> latents(values.size(), -0.5F);
+    fill_training_noise(key, options, shape, latents, values);
     return values;
 }
 
@@ -47,6 +48,43 @@ TEST(TrainingNoise, OffsetShiftsChannels) {
     EXPECT_NE(first, 0.0F);
     for (size_t i = 0; i < 16; ++i) EXPECT_NEAR(shifted[i] - plain[i], first, 1e-6);
     EXPECT_GT(std::abs(shifted[16] - plain[16] - first), 1e-3);
+}
+
+TEST(TrainingNoise, StrengthIsDrawnOnceABatch) {
+    const std::array<int64_t, 4> shape{2, 4, 2, 2};
+    const std::vector<float> plain = noise({1, 1}, {}, shape);
+    const std::vector<float> whole = noise({1, 1}, {.noise_offset = 0.5}, shape);
+    const std::vector<float> part =
+        noise({1, 1}, {.noise_offset = 0.5, .noise_offset_random_strength = true}, shape);
+    const float ratio = (part[0] - plain[0]) / (whole[0] - plain[0]);
+    EXPECT_GT(ratio, 0.0F);
+    EXPECT_LT(ratio, 1.0F);
+    for (size_t i = 0; i < plain.size(); ++i) {
+        EXPECT_NEAR(part[i] - plain[i], ratio * (whole[i] - plain[i]), 1e-5);
+    }
+}
+
+// The latents of this test are -0.5 everywhere.
+TEST(TrainingNoise, AdaptiveScaleAddsTheLevelOfTheLatent) {
+    const std::array<int64_t, 4> shape{1, 4, 2, 2};
+    EXPECT_EQ(noise({1, 1}, {.noise_offset = 0.2, .adaptive_noise_scale = 0.4}, shape),
+              noise({1, 1}, {.noise_offset = 0.4}, shape));
+    EXPECT_EQ(noise({1, 1}, {.noise_offset = 0.2, .adaptive_noise_scale = -1}, shape),
+              noise({1, 1}, {}, shape));
+}
+
+TEST(TrainingNoise, PerturbationIsItsOwnNoise) {
+    const std::array<int64_t, 4> shape{1, 4, 32, 32};
+    const std::vector<float> plain = noise({1, 1}, {}, shape);
+    std::vector<float> moved(plain.size());
+    fill_perturbed_noise({1, 1}, {.ip_noise_gamma = 0.1}, shape, plain, moved);
+    double product = 0;
+    for (size_t i = 0; i < plain.size(); ++i) {
+        moved[i] -= plain[i];
+        product += static_cast<double>(moved[i]) * static_cast<double>(plain[i]);
+    }
+    EXPECT_NEAR(deviation(moved), 0.1, 0.004);
+    EXPECT_LT(std::abs(product) / static_cast<double>(plain.size()), 0.01);
 }
 
 TEST(TrainingNoise, MultiresHasUnitDeviationAndLowFrequencies) {

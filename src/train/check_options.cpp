@@ -113,7 +113,18 @@ private:
             LrScheduleOptions schedule = lr_schedule_options(p, 1000000);
             check_lr_schedule(schedule);
         });
-        if (o_.loss.min_snr_gamma < 0) refuse("min_snr_gamma", "min_snr_gamma is negative");
+        if (o_.loss.weight.min_snr_gamma < 0) refuse("min_snr_gamma", "min_snr_gamma is negative");
+        if (o_.loss.noise.adaptive_noise_scale != 0 && o_.loss.noise.noise_offset == 0) {
+            refuse("adaptive_noise_scale", "adaptive_noise_scale needs noise_offset");
+        }
+        if (o_.loss.weight.scale_v_pred_loss_like_noise_pred && !o_.model.v_parameterization) {
+            refuse("scale_v_pred_loss_like_noise_pred",
+                   "scale_v_pred_loss_like_noise_pred is for v-prediction",
+                   "add --v_parameterization, or leave it out");
+        }
+        if (o_.loss.weight.v_pred_like_loss != 0 && o_.model.v_parameterization) {
+            refuse("v_pred_like_loss", "v_pred_like_loss is for noise prediction");
+        }
         const bool in_table = o_.loss.min_timestep >= 0 && o_.loss.max_timestep <= 1000 &&
                               o_.loss.min_timestep <= o_.loss.max_timestep;
         if (!in_table) refuse("min_timestep", "timesteps lie within 0 and 1000");

@@ -155,17 +155,17 @@ void add_training(const MetadataInputs& in, io::Metadata& m) {
     m["ss_max_token_length"] = o.model.max_token_length == 75
                                    ? std::string(kNone)
                                    : fmt::format("{}", o.model.max_token_length);
-    m["ss_noise_offset"] = nonzero(o.loss.noise_offset);
-    m["ss_multires_noise_iterations"] = nonzero_int(o.loss.multires_noise_iterations);
-    m["ss_multires_noise_discount"] = python_float(o.loss.multires_noise_discount);
-    m["ss_adaptive_noise_scale"] = kNone;
+    m["ss_noise_offset"] = nonzero(o.loss.noise.noise_offset);
+    m["ss_multires_noise_iterations"] = nonzero_int(o.loss.noise.multires_iterations);
+    m["ss_multires_noise_discount"] = python_float(o.loss.noise.multires_discount);
+    m["ss_adaptive_noise_scale"] = nonzero(o.loss.noise.adaptive_noise_scale);
     m["ss_caption_dropout_rate"] = python_float(o.caption.caption_dropout_rate);
     m["ss_caption_dropout_every_n_epochs"] =
         fmt::format("{}", o.caption.caption_dropout_every_n_epochs);
     m["ss_caption_tag_dropout_rate"] = python_float(o.caption.caption_tag_dropout_rate);
     m["ss_face_crop_aug_range"] = kNone;
     m["ss_prior_loss_weight"] = python_float(o.dataset.prior_loss_weight);
-    m["ss_min_snr_gamma"] = nonzero(o.loss.min_snr_gamma);
+    m["ss_min_snr_gamma"] = nonzero(o.loss.weight.min_snr_gamma);
     m["ss_scale_weight_norms"] = kNone;
     m["ss_training_comment"] = text_or_none(o.save.training_comment);
     m["ss_sd_scripts_commit_hash"] = "(unknown)";
@@ -177,11 +177,13 @@ void add_training(const MetadataInputs& in, io::Metadata& m) {
         m["ss_vae_hash"] = in.vae->legacy_hash;
         m["ss_new_vae_hash"] = in.vae->sha256;
     }
-    m["ss_zero_terminal_snr"] = "False";
-    m["ss_ip_noise_gamma"] = kNone;
-    m["ss_debiased_estimation"] = "False";
-    m["ss_noise_offset_random_strength"] = "False";
-    m["ss_ip_noise_gamma_random_strength"] = "False";
+    m["ss_zero_terminal_snr"] = python_bool(o.loss.zero_terminal_snr);
+    m["ss_ip_noise_gamma"] = nonzero(o.loss.noise.ip_noise_gamma);
+    m["ss_debiased_estimation"] = python_bool(o.loss.weight.debiased_estimation_loss);
+    m["ss_noise_offset_random_strength"] =
+        python_bool(o.loss.noise.noise_offset_random_strength);
+    m["ss_ip_noise_gamma_random_strength"] =
+        python_bool(o.loss.noise.ip_noise_gamma_random_strength);
     m["ss_loss_type"] = "l2";
     m["ss_huber_schedule"] = "snr";
     m["ss_huber_scale"] = "1.0";

@@ -81,10 +81,27 @@ Settings fixed_settings(const TrainOptions& o,
     s["optimizer_type"] = o.optimizer.optimizer_type;
     s["optimizer_args"] = joined(o.optimizer.optimizer_args);
     s["max_grad_norm"] = python_float(o.optimizer.max_grad_norm);
-    s["min_snr_gamma"] = python_float(o.loss.min_snr_gamma);
-    s["noise_offset"] = python_float(o.loss.noise_offset);
+    s["min_snr_gamma"] = python_float(o.loss.weight.min_snr_gamma);
+    s["noise_offset"] = python_float(o.loss.noise.noise_offset);
     s["multires_noise"] =
-        fmt::format("{} {}", o.loss.multires_noise_iterations, o.loss.multires_noise_discount);
+        fmt::format("{} {}", o.loss.noise.multires_iterations, o.loss.noise.multires_discount);
+    if (const auto& w = o.loss.weight; w.scale_v_pred_loss_like_noise_pred ||
+                                       w.v_pred_like_loss != 0 || w.debiased_estimation_loss) {
+        s["loss weights"] = fmt::format("scale_v {} v_like {} debiased {}",
+                                        w.scale_v_pred_loss_like_noise_pred,
+                                        w.v_pred_like_loss,
+                                        w.debiased_estimation_loss);
+    }
+    if (const auto& n = o.loss.noise; n.noise_offset_random_strength ||
+                                      n.adaptive_noise_scale != 0 || n.ip_noise_gamma != 0 ||
+                                      o.loss.zero_terminal_snr) {
+        s["noise"] = fmt::format("random offset {} adaptive {} perturbed {} {} zero terminal {}",
+                                 n.noise_offset_random_strength,
+                                 n.adaptive_noise_scale,
+                                 n.ip_noise_gamma,
+                                 n.ip_noise_gamma_random_strength,
+                                 o.loss.zero_terminal_snr);
+    }
     s["timesteps"] = fmt::format("{} {}", o.loss.min_timestep, o.loss.max_timestep);
     s["compute type"] = std::string(dtype_name(dtype));
     add_caption_settings(o.caption, s);

@@ -17,12 +17,18 @@ StepInputs make_step_inputs(const data::Batch& batch,
     StepInputs inputs;
     inputs.latents = batch.latents;
     inputs.noise = Tensor(DType::kF32, shape);
-    diffusion::fill_training_noise({.seed = seed, .micro_step = key},
-                                   {.noise_offset = options.noise_offset,
-                                    .multires_iterations = options.multires_noise_iterations,
-                                    .multires_discount = options.multires_noise_discount},
-                                   {shape[0], shape[1], shape[2], shape[3]},
-                                   inputs.noise.data<float>());
+    const diffusion::NoiseKey noise_key{.seed = seed, .micro_step = key};
+    const std::array<int64_t, 4> sizes{shape[0], shape[1], shape[2], shape[3]};
+    diffusion::fill_training_noise(
+        noise_key, options.noise, sizes, inputs.latents.data<float>(), inputs.noise.data<float>());
+    if (options.noise.ip_noise_gamma != 0) {
+        inputs.perturbed_noise = Tensor(DType::kF32, shape);
+        diffusion::fill_perturbed_noise(noise_key,
+                                        options.noise,
+                                        sizes,
+                                        inputs.noise.data<float>(),
+                                        inputs.perturbed_noise.data<float>());
+    }
     for (int64_t i = 0; i < shape[0]; ++i) {
         Rng rng(seed, RngStream::kTimestep, key, static_cast<uint32_t>(i));
         const int64_t t = diffusion::draw_timestep(

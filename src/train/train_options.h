@@ -12,7 +12,9 @@
 #include "data/bucket.h"
 #include "data/caption.h"
 #include "data/dataset.h"
+#include "diffusion/loss_weight.h"
 #include "diffusion/sampler.h"
+#include "diffusion/training_noise.h"
 
 namespace lora::train {
 
@@ -69,10 +71,9 @@ struct OptimizerOptions {
 };
 
 struct LossOptions {
-    double min_snr_gamma = 0;               // 0: off
-    double noise_offset = 0;                // 0: off
-    int64_t multires_noise_iterations = 0;  // 0: off
-    double multires_noise_discount = 0.3;
+    diffusion::LossWeightOptions weight;
+    diffusion::TrainingNoiseOptions noise;
+    bool zero_terminal_snr = false;
     int64_t min_timestep = 0;
     int64_t max_timestep = 1000;  // exclusive
 };

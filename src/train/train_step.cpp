@@ -83,8 +83,10 @@ ir::Graph build_step_graph(const TrainModel& model,
                           DType::kF32,
                           Shape{n, context_tokens(shape.num_chunks), model.info.unet.context_size});
     }
+    const ValueId mixed_in =
+        options.perturbs_noise ? builder.input("perturbed_noise", DType::kF32, image) : noise;
     const ValueId noisy =
-        builder.mix_rows(latents, noise, row("noisy.of_latent"), row("noisy.of_noise"));
+        builder.mix_rows(latents, mixed_in, row("noisy.of_latent"), row("noisy.of_noise"));
     ValueId prediction;
     {
         const ir::Builder::Scope scope(builder, "unet");
@@ -115,7 +117,10 @@ ir::Graph build_step_graph(const TrainModel& model,
 }
 
 TrainStep::TrainStep(backend::Backend& backend, TrainModel model, const TrainStepOptions& options)
-    : backend_(&backend), model_(std::move(model)), options_(options) {
+    : backend_(&backend),
+      model_(std::move(model)),
+      options_(options),
+      schedule_(options.zero_terminal_snr) {
     LORA_CHECK(model_.train_text_encoder || model_.train_unet, "nothing to train");
 }
 
@@ -187,14 +192,18 @@ void TrainStep::write_factors(const Planned& planned, const StepInputs& inputs) 
         const double ac = schedule_.alphas_cumprod(inputs.timesteps[i]);
         const diffusion::MixFactors noisy = diffusion::noisy_factors(ac);
         const diffusion::MixFactors target = diffusion::target_factors(model_.prediction, ac);
-        const double min_snr =
-            diffusion::min_snr_weight(model_.prediction, ac, options_.min_snr_gamma);
+        // sd-scripts takes the weights' table before it changes the schedule; a last SNR of zero
+        // would make some of them infinite.
+        const double weight =
+            diffusion::loss_weight(model_.prediction,
+                                   plain_schedule_.alphas_cumprod(inputs.timesteps[i]),
+                                   options_.loss_weight);
         timesteps.push_back(static_cast<float>(inputs.timesteps[i]));
         noisy_latent.push_back(noisy.of_latent);
         noisy_noise.push_back(noisy.of_noise);
         target_latent.push_back(target.of_latent);
         target_noise.push_back(target.of_noise);
-        weights.push_back(static_cast<float>(inputs.loss_weights[i] * min_snr));
+        weights.push_back(static_cast<float>(inputs.loss_weights[i] * weight));
     }
     write(planned, "timesteps", bytes_of(timesteps));
     write(planned, "noisy.of_latent", bytes_of(noisy_latent));
@@ -242,6 +251,9 @@ StepResult TrainStep::run(const StepInputs& inputs) {
     write(planned, "token_ids", inputs.token_ids.bytes());
     write(planned, "latents", inputs.latents.bytes());
     write(planned, "noise", inputs.noise.bytes());
+    if (options_.perturbs_noise) {
+        write(planned, "perturbed_noise", inputs.perturbed_noise.bytes());
+    }
     write_factors(planned, inputs);
     planned.executable->run();
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "diffusion/loss_weight.h"
 #include "diffusion/noise_schedule.h"
 #include "tensor/tensor.h"
 #include "train/optimizer.h"
@@ -32,7 +33,9 @@ struct StepShape {
 };
 
 struct TrainStepOptions {
-    double min_snr_gamma = 0;
+    diffusion::LossWeightOptions loss_weight;
+    bool zero_terminal_snr = false;           // of the noise; weights follow the plain schedule
+    bool perturbs_noise = false;              // latents are mixed with StepInputs::perturbed_noise
     int64_t gradient_accumulation_steps = 1;  // above 1: gradients are added to the buffer
     bool cache_contexts = false;              // captions never change: remember their states
     bool keep_prediction = false;             // prediction() can be read
@@ -42,9 +45,10 @@ struct TrainStepOptions {
 struct StepInputs {
     Tensor latents;  // scaled
     Tensor noise;
+    Tensor perturbed_noise;           // empty unless the step perturbs it
     std::vector<int64_t> timesteps;   // [N], 0..999
     Tensor token_ids;                 // I32 [N, C, 77]
-    std::vector<float> loss_weights;  // [N] the samples' own; min-SNR is applied here
+    std::vector<float> loss_weights;  // [N] the samples' own; those by timestep come on top
 };
 
 struct StepResult {
@@ -52,11 +56,11 @@ struct StepResult {
     std::vector<float> losses;  // [N] unweighted
 };
 
-// The graph of a micro-step. Inputs "latents", "noise", "timesteps", "loss_weights",
-// "noisy.of_latent", "noisy.of_noise", for v prediction "target.of_latent", "target.of_noise", and
-// "token_ids" [N * C, 77] when the text encoder is trained, else "context". Outputs "loss",
-// "losses", "prediction". `trained` receives the keys of the parameters that have a gradient
-// "grad.<key>".
+// The graph of a micro-step. Inputs "latents", "noise", "perturbed_noise" if any, "timesteps",
+// "loss_weights", "noisy.of_latent", "noisy.of_noise", for v prediction "target.of_latent",
+// "target.of_noise", and "token_ids" [N * C, 77] when the text encoder is trained, else "context".
+// Outputs "loss", "losses", "prediction". `trained` receives the keys of the parameters that have a
+// gradient "grad.<key>".
 [[nodiscard]] ir::Graph build_step_graph(const TrainModel& model,
                                          const StepShape& shape,
                                          const TrainStepOptions& options,
@@ -111,6 +115,7 @@ private:
     TrainModel model_;
     TrainStepOptions options_;
     diffusion::NoiseSchedule schedule_;
+    diffusion::NoiseSchedule plain_schedule_;
     std::map<StepShape, Planned> shapes_;
     std::unique_ptr<Planned> context_;  // when the text encoder is not trained
     std::set<std::string> trained_;

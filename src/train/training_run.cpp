@@ -132,7 +132,9 @@ void TrainingRun::Impl::make_step() {
             .with_hint("set --learning_rate, --unet_lr or --text_encoder_lr above 0");
     }
     TrainStepOptions step_options{
-        .min_snr_gamma = options.loss.min_snr_gamma,
+        .loss_weight = options.loss.weight,
+        .zero_terminal_snr = options.loss.zero_terminal_snr,
+        .perturbs_noise = options.loss.noise.ip_noise_gamma != 0,
         .gradient_accumulation_steps = options.length.gradient_accumulation_steps,
         .cache_contexts = captions_are_fixed(),
         .plan = {.max_arena_bytes = 0, .recompute_all = options.device.gradient_checkpointing}};

@@ -106,7 +106,7 @@ protected:
         o.network.network_dim = 2;
         o.optimizer.learning_rate = 1e-3;
         o.optimizer.lr_scheduler = "cosine";
-        o.loss.min_snr_gamma = 5;
+        o.loss.weight.min_snr_gamma = 5;
         o.length.max_train_epochs = 2;
         o.device.mixed_precision = "no";
         o.save.output_dir = join_path(root_, output);
@@ -235,7 +235,7 @@ TEST_F(TrainingRunTest, ResumeRefusesOtherSettings) {
         return "accepted";
     };
     TrainOptions changed = o;
-    changed.loss.min_snr_gamma = 1;
+    changed.loss.weight.min_snr_gamma = 1;
     EXPECT_NE(message_for(changed).find("min_snr_gamma: 5.0 in the state, 1.0 now"),
               std::string::npos);
     changed = o;

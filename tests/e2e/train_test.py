@@ -133,6 +133,17 @@ class Train(E2E):
         gone = self.check(run(*self.train_args(steps=1, out="gone", sample_prompts=self.path("none.txt"))), 0)
         self.assertIn("without previews", gone.err)
 
+    def test_noise_and_loss_options_change_the_losses(self):
+        seen = set()
+        for name, value in (("plain", None), ("noise_offset", 0.2), ("ip_noise_gamma", 0.2), ("zero_terminal_snr", True),
+                            ("debiased_estimation_loss", True), ("v_pred_like_loss", 0.5), ("min_snr_gamma", 5)):
+            options = {} if value is None else {name: value}
+            self.check(run(*self.train_args(steps=2, out=name, **options)), 0)
+            seen.add(losses(self.path(name))[2])
+        self.assertEqual(len(seen), 7)
+        self.check(run(*self.train_args(steps=1, out="no", adaptive_noise_scale=0.1)), 2, "noise_offset")
+        self.check(run(*self.train_args(steps=1, out="no", scale_v_pred_loss_like_noise_pred=True)), 2, "v-prediction")
+
     def test_tensorboard_curves(self):
         self.check(run(*self.train_args(steps=None, max_train_epochs=2, log_prefix="p_")), 0)
         (path,) = glob.glob(self.path("out", "logs", "p_*", "network_train", "events.out.tfevents.*"))

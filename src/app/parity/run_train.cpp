@@ -159,7 +159,7 @@ train::StepInputs inputs_of(const CaseFile& golden) {
 
 void run_train_steps(Bench& bench, const CaseFile& golden, Report& report) {
     train::TrainStepOptions options;
-    options.min_snr_gamma =
+    options.loss_weight.min_snr_gamma =
         golden.params.contains("min_snr_gamma") ? golden.number("min_snr_gamma") : 0;
     options.keep_prediction = true;
     train::TrainStep step(bench.device(), model_of(bench, golden), options);
