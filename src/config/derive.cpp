@@ -15,8 +15,9 @@ void derive(Settings& settings, std::string_view name, double value) {
     settings.set(*row, {{fmt::format("{:.6g}", value)}, Origin::kDerived, {}});
 }
 
-// The guide's rates: 1e-4 times the batch (or its square root) for the UNet, a tenth of that for
-// the text encoder. Given rates stay, and the absent ones follow learning_rate.
+// The guide's rates: 1e-4 (LoCon 8e-5, LoHa 5e-5) times the batch (or its square root) for the
+// UNet, a tenth of that for the text encoder. Given rates stay, and the absent ones follow
+// learning_rate.
 void derive_learning_rates(Settings& settings) {
     if (settings.text("preset") == "sd-scripts") return;
     if (!settings.given("learning_rate")) {
@@ -24,7 +25,9 @@ void derive_learning_rates(Settings& settings) {
         const std::string scaling = settings.text("lr_scaling");
         const double factor =
             scaling == "linear" ? batch : (scaling == "sqrt" ? std::sqrt(batch) : 1.0);
-        derive(settings, "learning_rate", 1e-4 * factor);
+        const std::string algo = network_algo(settings);
+        const double base = algo == "locon" ? 8e-5 : (algo == "loha" ? 5e-5 : 1e-4);
+        derive(settings, "learning_rate", base * factor);
     }
     const double rate = settings.number("learning_rate");
     if (!settings.given("unet_lr")) derive(settings, "unet_lr", rate);
@@ -32,6 +35,16 @@ void derive_learning_rates(Settings& settings) {
 }
 
 }  // namespace
+
+std::string network_algo(const Settings& settings) {
+    if (settings.text("network_module") != "lycoris.kohya") return "lora";
+    for (const std::string& argument : settings.list("network_args")) {
+        if (!argument.starts_with("algo=")) continue;
+        const std::string algo = argument.substr(5);
+        return algo == "lora" ? "locon" : algo;
+    }
+    return "locon";
+}
 
 void derive_train_settings(Settings& settings) {
     derive_learning_rates(settings);

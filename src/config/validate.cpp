@@ -1,9 +1,11 @@
 #include "config/validate.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
+#include "config/internal/derive.h"
 #include "train/training_run.h"
 
 namespace lora::config {
@@ -115,11 +117,44 @@ public:
                     fmt::format("network_alpha {} is above network_dim {}", alpha, rank),
                     "alpha equal to dim or smaller is usual; it multiplies the learning rate");
         }
+        advise_on_network(rank, alpha);
         for (const std::string& argument : settings_.list("optimizer_args")) {
             if (argument.find('=') == std::string::npos || argument.starts_with('=')) {
                 error("optimizer_args",
                       fmt::format("\"{}\" is not of the form name=value", argument));
             }
+        }
+    }
+
+    // What the guide advises (requirements M101, M102, M140 to M142).
+    void advise_on_network(double rank, double alpha) {
+        const std::string algo = network_algo(settings_);
+        if (algo == "lora" && rank >= 128) {
+            note("network_dim",
+                 fmt::format("network_dim {} is large", rank),
+                 "32 is enough for most subjects; a larger file is not a better one");
+        }
+        if (alpha != 0 && alpha <= rank && (alpha < rank / 4 || alpha > rank / 2)) {
+            note("network_alpha",
+                 fmt::format(
+                     "network_alpha {} is not a quarter to a half of network_dim {}", alpha, rank),
+                 fmt::format("{} to {} is usual", rank / 4, rank / 2));
+        }
+        if (algo == "lora") return;
+        note("network_args",
+             fmt::format(
+                 "{} is for styles rather than characters: more time, a bigger file, details "
+                 "learnt unevenly",
+                 algo),
+             "");
+        if (algo == "loha" && rank > 8) {
+            note("network_dim",
+                 fmt::format("a LoHa of dim {} has the rank of a LoCon of {} and overfits easily",
+                             rank,
+                             rank * rank),
+                 fmt::format("take the square root of a LoCon's dim: {} for {}",
+                             std::round(std::sqrt(rank)),
+                             rank));
         }
     }
 
@@ -144,6 +179,10 @@ public:
                   fmt::format("\"{}\" holds a character that file names cannot have", name),
                   "the folder goes into output_dir");
         }
+    }
+
+    void note(std::string_view option, std::string text, std::string hint) {
+        add(Severity::kNote, option, std::move(text), std::move(hint));
     }
 
     [[nodiscard]] Diagnostics take() { return std::move(findings_); }

@@ -37,6 +37,32 @@ TEST(Validate, ResolutionIsAMultipleOf64) {
     EXPECT_TRUE(mentions(judge({"--resolution=5x5"}), Severity::kError, "no size"));
 }
 
+// Requirements M101, M102.
+TEST(Validate, AdviceOnDimAndAlpha) {
+    EXPECT_FALSE(mentions(judge({}), Severity::kNote, "network_"));
+    EXPECT_TRUE(mentions(judge({"--network_dim=128", "--network_alpha=64"}),
+                         Severity::kNote,
+                         "network_dim 128 is large"));
+    EXPECT_TRUE(mentions(judge({"--network_alpha=32"}), Severity::kNote, "quarter to a half"));
+    EXPECT_TRUE(mentions(judge({"--network_alpha=4"}), Severity::kNote, "quarter to a half"));
+}
+
+// Requirements M140 to M143.
+TEST(Validate, AdviceAndRatesByAlgorithm) {
+    const std::vector<std::string> loha{
+        "--network_module", "lycoris.kohya", "--network_args", "algo=loha", "conv_dim=4"};
+    EXPECT_TRUE(mentions(judge(loha), Severity::kNote, "styles rather than characters"));
+    EXPECT_TRUE(mentions(judge(loha), Severity::kNote, "overfits easily"));
+    const auto rate = [](std::vector<std::string> args) {
+        args.insert(args.end(), {"--train_batch_size", "1"});
+        return load(Command::kTrain, args).settings.number("learning_rate");
+    };
+    EXPECT_EQ(rate({}), 1e-4);
+    EXPECT_EQ(rate({"--network_module", "lycoris.kohya"}), 8e-5);
+    EXPECT_EQ(rate(loha), 5e-5);
+    EXPECT_EQ(rate({"--learning_rate", "3e-4", "--network_module", "lycoris.kohya"}), 3e-4);
+}
+
 TEST(Validate, CombinationsThatClash) {
     EXPECT_TRUE(has_errors(judge({"--lr_scheduler=constant", "--lr_warmup_steps=10"})));
     EXPECT_TRUE(

@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "base/file.h"
+#include "io/safetensors.h"
+#include "train/lora_file.h"
 #include "train/train_model.h"
 
 namespace lora::train {
@@ -72,6 +75,28 @@ TEST(NetworkArgs, RankStabilisedScaleIsInAlpha) {
     const models::LoraModule first = choose_modules(models::sd15_info(), options).front();
     EXPECT_EQ(first.alpha, 16);
     EXPECT_EQ(first.scale(), 4 / 4.0);
+}
+
+// Requirement M144: dim 32 and conv 4 at full size, really saved. 42.1 and 84.2 MiB with Tucker
+// cores, 45.5 without.
+TEST(NetworkArgs, SizesOfFullModels) {
+    const auto saved_mib = [](const Pairs& args) {
+        NetworkOptions options = lycoris(args);
+        options.network_dim = 32;
+        options.network_alpha = 16;
+        const models::ModelInfo info = models::sd15_info();
+        const Network network = make_train_model(info, choose_modules(info, options), {}).network;
+        const std::vector<float> values(static_cast<size_t>(network.num_elements()), 0.0F);
+        const std::string path = ::testing::TempDir() + "size.safetensors";
+        save_lora(path, network, values, DType::kF16, {});
+        const size_t bytes = io::SafetensorsFile::open(path).data_section().size();
+        remove_file_if_exists(path);
+        return static_cast<double>(bytes) / (1 << 20);
+    };
+    EXPECT_NEAR(saved_mib({{"conv_dim", "4"}, {"use_tucker", "True"}}), 42.1, 0.06);
+    EXPECT_NEAR(
+        saved_mib({{"algo", "loha"}, {"conv_dim", "4"}, {"use_tucker", "True"}}), 84.2, 0.06);
+    EXPECT_NEAR(saved_mib({{"conv_dim", "4"}}), 45.5, 0.06);
 }
 
 TEST(NetworkArgs, Refusals) {
