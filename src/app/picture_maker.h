@@ -25,6 +25,7 @@ public:
     PictureMaker(backend::Backend& backend, const std::string& model_path, DType dtype);
 
     [[nodiscard]] const models::ModelInfo& info() const { return info_; }
+    [[nodiscard]] DType dtype() const { return dtype_; }  // of the computations
     [[nodiscard]] train::WeightStore& weights() { return weights_; }
 
     // Reads the file once; the answer is its place in the lists given to attachments().

@@ -20,11 +20,17 @@ diffusion::PredictionType prediction_of(const models::ModelInfo& info) {
                              : diffusion::PredictionType::kEpsilon;
 }
 
-Tensor to_tensor(const std::vector<std::vector<int32_t>>& windows) {
-    Tensor ids(DType::kI32, Shape{1, static_cast<int64_t>(windows.size()), text::kWindowTokens});
+// Token sequences as windows [N, num_chunks, 77].
+Tensor to_tensor(const std::vector<text::WeightedTokens>& prompts, int64_t num_chunks) {
+    Tensor ids(DType::kI32,
+               Shape{static_cast<int64_t>(prompts.size()), num_chunks, text::kWindowTokens});
     int32_t* dst = ids.data<int32_t>().data();
-    for (const std::vector<int32_t>& window : windows)
-        dst = std::copy(window.begin(), window.end(), dst);
+    for (const text::WeightedTokens& prompt : prompts) {
+        const auto windows =
+            text::sampling_chunks(prompt.ids, text::TextEncoderFamily::kSD1, num_chunks);
+        for (const std::vector<int32_t>& window : windows)
+            dst = std::copy(window.begin(), window.end(), dst);
+    }
     return ids;
 }
 
@@ -60,12 +66,12 @@ void guide(std::span<const float> answers, double cfg_scale, std::span<float> ds
     }
 }
 
-// Multiplies the states of each position, then all of them so that their mean stays what it was.
-void weigh(Tensor& context, const std::vector<float>& weights) {
+// Multiplies the states of each position of a prompt, then all of them so that their mean stays
+// what it was.
+void weigh(std::span<float> values, std::span<const float> weights) {
     const bool plain =
         std::all_of(weights.begin(), weights.end(), [](float weight) { return weight == 1; });
     if (plain) return;
-    const std::span<float> values = context.data<float>();
     const size_t width = values.size() / weights.size();
     double before = 0;
     double after = 0;
@@ -78,12 +84,31 @@ void weigh(Tensor& context, const std::vector<float>& weights) {
     for (float& value : values) value *= static_cast<float>(before / after);
 }
 
-// A weight for each of 77 positions a window: 1 for begin, end and padding.
-std::vector<float> window_weights(const std::vector<float>& weights, int64_t num_chunks) {
-    std::vector<float> out(static_cast<size_t>(num_chunks * text::kWindowTokens), 1.0F);
+// Prompt by prompt; no weights: all 1.
+void weigh(Tensor& context, const std::vector<float>& weights) {
+    if (weights.empty()) return;
+    const auto prompts = static_cast<size_t>(context.shape()[0]);
+    const std::span<float> values = context.data<float>();
+    const size_t length = values.size() / prompts;
+    const size_t positions = weights.size() / prompts;
+    for (size_t i = 0; i < prompts; ++i) {
+        weigh(values.subspan(i * length, length),
+              std::span(weights).subspan(i * positions, positions));
+    }
+}
+
+// A weight for each of 77 positions a window, prompt after prompt: 1 for begin, end and padding.
+std::vector<float> window_weights(const std::vector<text::WeightedTokens>& prompts,
+                                  int64_t num_chunks) {
+    const auto positions = static_cast<size_t>(num_chunks * text::kWindowTokens);
+    std::vector<float> out(prompts.size() * positions, 1.0F);
     constexpr auto kText = static_cast<size_t>(text::kWindowText);
-    for (size_t i = 0; i < weights.size(); ++i) {
-        out[i / kText * static_cast<size_t>(text::kWindowTokens) + 1 + i % kText] = weights[i];
+    for (size_t p = 0; p < prompts.size(); ++p) {
+        const std::vector<float>& weights = prompts[p].weights;
+        for (size_t i = 0; i < weights.size(); ++i) {
+            const size_t window = i / kText * static_cast<size_t>(text::kWindowTokens);
+            out[p * positions + window + 1 + i % kText] = weights[i];
+        }
     }
     return out;
 }
@@ -230,21 +255,24 @@ Tensor ImageSampler::decode(const Tensor& latents) {
     return runner.get("image");
 }
 
-ImageSampler::Chunks ImageSampler::tokenize(const ImageRequest& request) const {
-    const text::WeightedTokens positive = text::encode_weighted(tokenizer_, request.prompt);
-    const text::WeightedTokens negative =
-        text::encode_weighted(tokenizer_, request.negative_prompt);
-    const auto longest = static_cast<int64_t>(std::max(positive.ids.size(), negative.ids.size()));
-    const int64_t num_chunks =
-        std::max<int64_t>(1, (longest + text::kWindowText - 1) / text::kWindowText);
-    constexpr auto kFamily = text::TextEncoderFamily::kSD1;
-    return {to_tensor(text::sampling_chunks(positive.ids, kFamily, num_chunks)),
-            to_tensor(text::sampling_chunks(negative.ids, kFamily, num_chunks)),
-            window_weights(positive.weights, num_chunks),
-            window_weights(negative.weights, num_chunks)};
+ImageSampler::Chunks ImageSampler::tokenize(std::span<const ImageRequest> requests) const {
+    std::vector<text::WeightedTokens> positive;
+    std::vector<text::WeightedTokens> negative;
+    size_t longest = 0;
+    for (const ImageRequest& request : requests) {
+        positive.push_back(text::encode_weighted(tokenizer_, request.prompt));
+        negative.push_back(text::encode_weighted(tokenizer_, request.negative_prompt));
+        longest = std::max({longest, positive.back().ids.size(), negative.back().ids.size()});
+    }
+    const int64_t num_chunks = std::max<int64_t>(
+        1, (static_cast<int64_t>(longest) + text::kWindowText - 1) / text::kWindowText);
+    return {to_tensor(positive, num_chunks),
+            to_tensor(negative, num_chunks),
+            window_weights(positive, num_chunks),
+            window_weights(negative, num_chunks)};
 }
 
-io::Image ImageSampler::sample(const ImageRequest& request) {
+void ImageSampler::check_request(const ImageRequest& request) const {
     const int64_t step_px = info_.vae.px_per_latent();
     if (request.width_px < step_px || request.height_px < step_px ||
         request.width_px % step_px != 0 || request.height_px % step_px != 0) {
@@ -254,25 +282,53 @@ io::Image ImageSampler::sample(const ImageRequest& request) {
                                 request.height_px,
                                 step_px));
     }
-    const Chunks chunks = tokenize(request);
+}
+
+io::Image ImageSampler::sample(const ImageRequest& request) {
+    return std::move(sample(std::span(&request, 1)).front());
+}
+
+std::vector<io::Image> ImageSampler::sample(std::span<const ImageRequest> requests) {
+    LORA_CHECK(!requests.empty(), "no picture to make");
+    const ImageRequest& first = requests.front();
+    check_request(first);
+    for (const ImageRequest& request : requests) {
+        LORA_CHECK(request.width_px == first.width_px && request.height_px == first.height_px &&
+                       request.sampler == first.sampler && request.num_steps == first.num_steps &&
+                       request.cfg_scale == first.cfg_scale,
+                   "pictures made side by side differ in size or settings");
+    }
+    const int64_t step_px = info_.vae.px_per_latent();
+    const auto count = static_cast<int64_t>(requests.size());
     Tensor noise(
         DType::kF32,
         Shape{
-            1, info_.vae.latent_channels, request.height_px / step_px, request.width_px / step_px});
-    Rng(request.seed, RngStream::kSampler).fill_normal(noise.data<float>());
+            count, info_.vae.latent_channels, first.height_px / step_px, first.width_px / step_px});
+    // Numbers of every picture's own stream, side by side.
+    const auto fill = [&requests](uint64_t index, std::span<float> dst) {
+        const size_t each = dst.size() / requests.size();
+        for (size_t i = 0; i < requests.size(); ++i) {
+            Rng(requests[i].seed, RngStream::kSampler, index)
+                .fill_normal(dst.subspan(i * each, each));
+        }
+    };
+    fill(0, noise.data<float>());
     DenoiseSettings settings;
-    settings.sampler = request.sampler;
-    settings.num_steps = request.num_steps;
-    settings.cfg_scale = request.cfg_scale;
+    settings.sampler = first.sampler;
+    settings.num_steps = first.num_steps;
+    settings.cfg_scale = first.cfg_scale;
+    settings.on_step = first.on_step;
+    settings.step_noise = [&fill](int64_t step, std::span<float> dst) {
+        fill(static_cast<uint64_t>(step) + 1, dst);
+    };
+    const Chunks chunks = tokenize(requests);
     settings.weights = chunks.weights;
     settings.negative_weights = chunks.negative_weights;
-    settings.on_step = request.on_step;
-    settings.step_noise = [&request](int64_t step, std::span<float> dst) {
-        Rng(request.seed, RngStream::kSampler, static_cast<uint64_t>(step) + 1).fill_normal(dst);
-    };
     const Tensor planes = decode(denoise(noise, chunks.positive, chunks.negative, settings));
     check_finite(planes.data<float>(), "the decoded picture");
-    return to_image(planes, 0);
+    std::vector<io::Image> images;
+    for (int64_t i = 0; i < count; ++i) images.push_back(to_image(planes, i));
+    return images;
 }
 
 }  // namespace lora::train

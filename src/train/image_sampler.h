@@ -13,6 +13,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "diffusion/sampler.h"
 #include "io/image_codec.h"
@@ -37,7 +38,7 @@ struct DenoiseSettings {
     diffusion::SamplerKind sampler = diffusion::SamplerKind::kEulerA;
     int64_t num_steps = 28;
     double cfg_scale = 7;  // 1: the negative prompt plays no part
-    // One weight a context position of the (negative) prompt; empty: all 1.
+    // One weight a context position of each (negative) prompt, [N, 77 C]; empty: all 1.
     std::vector<float> weights;
     std::vector<float> negative_weights;
     // Fresh N(0, 1) numbers for a step; called by samplers that need them.
@@ -68,6 +69,10 @@ public:
                  ImageSamplerOptions options);
 
     [[nodiscard]] io::Image sample(const ImageRequest& request);
+    // Pictures of one size, sampler, step count and cfg_scale, made side by side: a card needs
+    // little longer for sixteen small ones than for one. Each follows from its own seed; on_step is
+    // the first request's. All prompts get as many windows as the longest one needs.
+    [[nodiscard]] std::vector<io::Image> sample(std::span<const ImageRequest> requests);
 
     // The parts, for parity and tests.
     // ids [N, C, 77] -> context [N, 77 C, D] fp32.
@@ -87,7 +92,9 @@ private:
         std::vector<float> weights;
         std::vector<float> negative_weights;
     };
-    [[nodiscard]] Chunks tokenize(const ImageRequest& request) const;
+    // Errors  kConfig when the size is impossible.
+    void check_request(const ImageRequest& request) const;
+    [[nodiscard]] Chunks tokenize(std::span<const ImageRequest> requests) const;
     // Context of the whole batch: negative first when guided.
     [[nodiscard]] Tensor batch_context(const Tensor& ids,
                                        const Tensor& negative_ids,

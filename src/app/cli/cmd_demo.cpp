@@ -44,6 +44,7 @@ int run_demo(const Context& context, const config::Loaded& loaded) {
         losses = train_demo(options, assets, *backend, signals.token(), progress);
         lora = join_path(options.out, "zorp.safetensors");
     }
+    const std::chrono::duration<double> trained = std::chrono::steady_clock::now() - start;
     log::info("drawing and judging pictures");
     const DemoJudgement judgement = judge_demo(lora, assets, *backend, signals.token());
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
@@ -57,6 +58,7 @@ int run_demo(const Context& context, const config::Loaded& loaded) {
     report["steps"] = losses.size();
     report["seed"] = options.seed;
     report["seconds"] = took.count();
+    report["seconds_of_training"] = trained.count();
     write_file_atomically(join_path(options.out, "report.json"), report.dump(2) + "\n");
     if (settings.flag("json")) {
         print_out(report.dump() + "\n");

@@ -33,6 +33,10 @@ struct DemoAssets {
 // Looks in `assets` beside the program, one and two folders up, and in the working directory.
 [[nodiscard]] DemoAssets find_demo_assets();
 
+// fp32 on a processor, so that its losses can be compared between machines; bf16 on a card that
+// has it.
+[[nodiscard]] DType demo_dtype(const backend::Backend& backend);
+
 // Trains zorp; the file is `<out>/zorp.safetensors`. Returns the losses of the steps.
 std::vector<double> train_demo(const DemoOptions& options,
                                const DemoAssets& assets,

@@ -8,7 +8,6 @@
 #include "app/demo/demo.h"
 #include "app/demo/probe.h"
 #include "base/error.h"
-#include "base/log.h"
 
 namespace lora::app {
 namespace {
@@ -71,6 +70,41 @@ Canvas empty_sheet(const std::vector<DemoPrompt>& prompts) {
     return canvas;
 }
 
+// All prompts with the first seed, then with the second; made side by side.
+std::vector<io::Image> draw_column(train::ImageSampler& sampler,
+                                   const std::vector<DemoPrompt>& prompts,
+                                   int num_seeds,
+                                   const std::stop_token& stop) {
+    std::vector<train::ImageRequest> requests;
+    for (int seed = 0; seed < num_seeds; ++seed) {
+        for (const DemoPrompt& prompt : prompts) requests.push_back(request_for(prompt, seed));
+    }
+    requests.front().on_step = [&stop](int64_t) {
+        if (stop.stop_requested()) {
+            throw Error(ErrorCode::kCancelled, "stopped before the verdict");
+        }
+    };
+    return sampler.sample(requests);
+}
+
+void judge_column(const std::vector<io::Image>& images,
+                  const std::vector<DemoPrompt>& prompts,
+                  size_t column,
+                  DemoVerdict& verdict) {
+    for (size_t row = 0; row < prompts.size(); ++row) {
+        for (size_t seed = 0; seed < kSeedsPerPrompt; ++seed) {
+            const io::Image& image = images[seed * prompts.size() + row];
+            const ZorpCheck check = check_zorp(image, prompts[row].background);
+            (column == 0 ? verdict.picture_base : verdict.picture_lora) += check.is_zorp() ? 1 : 0;
+            verdict.details.push_back(fmt::format("{}, weight {}, seed {}: {}",
+                                                  prompts[row].text,
+                                                  kWeights[column],
+                                                  kFirstSeed + seed,
+                                                  check.words()));
+        }
+    }
+}
+
 }  // namespace
 
 std::vector<DemoPrompt> demo_prompts() {
@@ -118,7 +152,7 @@ DemoJudgement judge_demo(const std::string& lora_path,
                          const DemoAssets& assets,
                          backend::Backend& backend,
                          const std::stop_token& stop) {
-    PictureMaker maker(backend, assets.model, DType::kF32);
+    PictureMaker maker(backend, assets.model, demo_dtype(backend));
     maker.add_lora(lora_path);
     DemoVerdict verdict;
     {
@@ -127,30 +161,18 @@ DemoJudgement judge_demo(const std::string& lora_path,
         verdict.probe_lora = probe.loss({1});
     }
     const std::vector<DemoPrompt> prompts = demo_prompts();
+    verdict.pictures = static_cast<int>(prompts.size()) * kSeedsPerPrompt;
     Canvas sheet = empty_sheet(prompts);
     for (size_t column = 0; column < kWeights.size(); ++column) {
+        const bool is_judged = column == 0 || column == kJudgedColumn;
         const auto sampler = maker.sampler({kWeights[column]});
-        const bool is_base = column == 0;
-        const bool is_judged = is_base || column == kJudgedColumn;
+        const std::vector<io::Image> images =
+            draw_column(*sampler, prompts, is_judged ? kSeedsPerPrompt : 1, stop);
         for (size_t row = 0; row < prompts.size(); ++row) {
-            for (int seed = 0; seed < (is_judged ? kSeedsPerPrompt : 1); ++seed) {
-                if (stop.stop_requested()) {
-                    throw Error(ErrorCode::kCancelled, "stopped before the verdict");
-                }
-                const io::Image image = sampler->sample(request_for(prompts[row], seed));
-                if (seed == 0) sheet.picture(cell(row, column), image);
-                if (!is_judged) continue;
-                const ZorpCheck check = check_zorp(image, prompts[row].background);
-                (is_base ? verdict.picture_base : verdict.picture_lora) += check.is_zorp() ? 1 : 0;
-                verdict.details.push_back(fmt::format("{}, weight {}, seed {}: {}",
-                                                      prompts[row].text,
-                                                      kWeights[column],
-                                                      kFirstSeed + static_cast<uint64_t>(seed),
-                                                      check.words()));
-            }
+            sheet.picture(cell(row, column), images[row]);
         }
+        if (is_judged) judge_column(images, prompts, column, verdict);
     }
-    verdict.pictures = static_cast<int>(prompts.size()) * kSeedsPerPrompt;
     return {std::move(verdict), sheet.image()};
 }
 

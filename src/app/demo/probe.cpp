@@ -79,7 +79,7 @@ Probe::Probe(backend::Backend& backend, PictureMaker& maker, std::vector<ProbePi
     const Tensor pixels = stacked_pixels(pictures_);
     ir::Graph graph;
     ir::Builder builder(graph);
-    const nn::NetContext net{&builder, DType::kF32};
+    const nn::NetContext net{&builder, maker_->dtype()};
     const auto image = builder.input("image", DType::kF32, pixels.shape());
     graph.mark_output(models::build_vae_encoder(net, vae, image).mean, "mean");
     train::GraphRunner runner(backend, maker.weights(), std::move(graph), {});
@@ -97,7 +97,7 @@ double Probe::loss(const std::vector<double>& weights) {
     const nn::LoraAttachments branches = maker_->attachments(weights);
     ir::Graph graph;
     ir::Builder builder(graph);
-    const nn::NetContext net{&builder, DType::kF32, &branches};
+    const nn::NetContext net{&builder, maker_->dtype(), &branches};
     const models::UNetInputs inputs{
         .latents = builder.input("latents", DType::kF32, latents_.shape()),
         .timesteps = builder.input("timesteps", DType::kF32, Shape{count}),

@@ -14,10 +14,12 @@ namespace {
 constexpr int64_t kSteps = 400;
 constexpr double kRate = 2e-3;
 
-// A rate of 0 must still run, so that the verdict can say no: this small, nothing moves in fp32.
+// A rate of 0 must still run, so that the verdict can say no: this small, nothing moves.
 constexpr double kNoRate = 1e-30;
 
-train::TrainOptions demo_training(const DemoOptions& options, const DemoAssets& assets) {
+train::TrainOptions demo_training(const DemoOptions& options,
+                                  const DemoAssets& assets,
+                                  DType dtype) {
     const double rate = std::max(options.learning_rate.value_or(kRate), kNoRate);
     train::TrainOptions train;
     train.model.pretrained_model_name_or_path = assets.model;
@@ -38,8 +40,7 @@ train::TrainOptions demo_training(const DemoOptions& options, const DemoAssets& 
     train.optimizer.text_encoder_lr = rate;
     train.optimizer.lr_scheduler = "cosine";
     train.length.max_train_steps = options.max_train_steps > 0 ? options.max_train_steps : kSteps;
-    // One type on every machine, so that the losses can be compared.
-    train.device.mixed_precision = "no";
+    train.device.mixed_precision = dtype == DType::kBF16 ? "bf16" : "no";
     train.save.output_dir = options.out;
     train.save.output_name = "zorp";
     train.save.save_precision = "fp16";
@@ -83,13 +84,19 @@ DemoAssets find_demo_assets() {
         .with_hint("copy the folder assets that came with the program beside it");
 }
 
+DType demo_dtype(const backend::Backend& backend) {
+    const bool is_card = backend.name() == "cuda" && backend.preferred_dtype() == DType::kBF16;
+    return is_card ? DType::kBF16 : DType::kF32;
+}
+
 std::vector<double> train_demo(const DemoOptions& options,
                                const DemoAssets& assets,
                                backend::Backend& backend,
                                const std::stop_token& stop,
                                train::EventSink& events) {
     LossKeeper keeper(events);
-    const auto run = train::TrainingRun::open(demo_training(options, assets), backend);
+    const auto run =
+        train::TrainingRun::open(demo_training(options, assets, demo_dtype(backend)), backend);
     remove_directory(join_path(options.out, "logs"));  // of an earlier demo in the same folder
     run->train(stop, keeper);
     return std::move(keeper.losses);
