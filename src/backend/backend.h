@@ -51,6 +51,9 @@ struct NodeTime {
 class Executable {
 public:
     virtual ~Executable() = default;
+    // Does what run() would do once, at its first call: kernels chosen and loaded, graphs made.
+    // Useful after the last compile(), since a larger arena makes part of it undone.
+    virtual void prepare() {}
     // Runs the whole plan once; returns when it is done.
     virtual void run() = 0;
     // Copies a value marked as output, after run().

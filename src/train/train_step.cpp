@@ -153,6 +153,9 @@ void TrainStep::compile(WeightStore& weights, const ParameterBuffers& parameters
     inputs_ = backend_->make_buffer(input_bytes());
     for (auto& [shape, planned] : shapes_) compile_one(planned, weights, parameters);
     if (context_) compile_one(*context_, weights, parameters);
+    // After all of them, as the largest decides where everything lies.
+    for (auto& [shape, planned] : shapes_) planned.executable->prepare();
+    if (context_) context_->executable->prepare();
 }
 
 void TrainStep::compile_one(Planned& planned,

@@ -75,7 +75,8 @@ public:
 
     // Writes and plans the graph of one shape. Call for all shapes before compile().
     void add_shape(const StepShape& shape);
-    // Binds weights and parameters and makes the executables of all shapes.
+    // Binds weights and parameters, makes the executables of all shapes and everything that their
+    // first runs would have to wait for.
     void compile(WeightStore& weights, const ParameterBuffers& parameters);
     // Adds the batch's gradients to the buffer (or replaces them without accumulation).
     // Errors  kNumeric when the loss is not finite.

@@ -97,9 +97,14 @@ public:
         }
     }
 
+    void prepare() override {
+        session_.card->adopt();
+        make_ready();
+    }
+
     void run() override {
         session_.card->adopt();
-        prepare();
+        make_ready();
         if (tracing_ || print_trace_) {
             run_traced();
         } else {
@@ -314,8 +319,8 @@ private:
         }
     }
 
-    // Launches and the graph, made on the first run and again when the arena has moved.
-    void prepare() {
+    // Launches and the graph, made once and again when the arena has moved.
+    void make_ready() {
         const int64_t generation =
             session_.arena->generation() + session_.parameter_copies->generation();
         if (handles_ && generation_ == generation) return;
@@ -383,6 +388,8 @@ private:
         }
         driver().check(driver().instantiate(&handles_->executable, handles_->graph, 0),
                        "making the graph");
+        driver().check(driver().upload_graph(handles_->executable, session_.card->stream()),
+                       "copying the graph to the card");
     }
 
     [[nodiscard]] DriverHandle add_node(const Launch& l, const std::vector<DriverHandle>& waits) {

@@ -111,6 +111,7 @@ struct KernelNodeParams {  // CUDA_KERNEL_NODE_PARAMS_v2
        int))                                                                                  \
     X(instantiate, "cuGraphInstantiateWithFlags", (DriverHandle*, DriverHandle, uint64_t))    \
     X(destroy_executable, "cuGraphExecDestroy", (DriverHandle))                               \
+    X(upload_graph, "cuGraphUpload", (DriverHandle, DriverHandle))                            \
     X(launch_graph, "cuGraphLaunch", (DriverHandle, DriverHandle))
 
 #if defined(_WIN32) && !defined(_WIN64)
