@@ -84,6 +84,14 @@ public:
     // Errors  kInternal when an outside value is not bound; kOutOfMemory.
     [[nodiscard]] virtual std::unique_ptr<Executable> compile(plan::MemoryPlan plan,
                                                               const Bindings& bindings) = 0;
+    // The device has memory of its own, where weights and buffers lie too; elsewhere weights are
+    // mapped files or packed copies in the machine's memory.
+    [[nodiscard]] virtual bool has_own_memory() const { return false; }
+    // Bytes that a plan which trains `num_parameters` takes beside its arena, its weights and the
+    // buffers bound to it.
+    [[nodiscard]] virtual size_t overhead_bytes(int64_t /*num_parameters*/, DType /*dtype*/) const {
+        return 0;
+    }
     // Bytes taken from the device's own memory since it was opened, workspaces and what other
     // programs took included; 0 for a backend in the machine's memory.
     [[nodiscard]] virtual size_t device_bytes_in_use() const { return 0; }

@@ -1,5 +1,7 @@
 #include "ir/cost.h"
 
+#include <algorithm>
+
 namespace lora::ir {
 namespace {
 
@@ -49,6 +51,17 @@ double num_flops(const Graph& graph, const Node& node) {
 double num_flops(const Graph& graph) {
     double sum = 0;
     for (const Node& node : graph.nodes()) sum += num_flops(graph, node);
+    return sum;
+}
+
+double relative_time(const Graph& graph) {
+    // Operations a byte: cards and processors lie between 50 and 300 with 16-bit operands.
+    constexpr double kBalance = 150;
+    double sum = 0;
+    for (const Node& node : graph.nodes()) {
+        if (op_info(node.op).is_view) continue;
+        sum += std::max(num_flops(graph, node), kBalance * num_bytes(graph, node));
+    }
     return sum;
 }
 

@@ -12,6 +12,11 @@ namespace lora::ir {
 // The same of all nodes.
 [[nodiscard]] double num_flops(const Graph& graph);
 
+// How long a graph takes, in no unit: the larger of arithmetic and traffic for every node, where a
+// machine does as many operations as it moves bytes times its balance. For comparing two plans of
+// one graph.
+[[nodiscard]] double relative_time(const Graph& graph);
+
 // Bytes of all operands, each counted once.
 [[nodiscard]] double num_bytes(const Graph& graph, const Node& node);
 

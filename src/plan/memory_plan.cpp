@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
+#include "ir/cost.h"
 #include "ir/verify.h"
 #include "plan/arena.h"
 #include "plan/fuse.h"
@@ -104,12 +105,19 @@ MemoryPlan gathered(MemoryPlan plan, const Capabilities& capabilities) {
         MemoryPlan candidate = place(std::move(graph), capabilities);
         if (candidate.arena_bytes > plan.arena_bytes) continue;
         candidate.num_recomputed = plan.num_recomputed;
+        candidate.slowdown = plan.slowdown;
         return candidate;
     }
     return plan;
 }
 
 }  // namespace
+
+size_t smallest_arena_bytes(ir::Graph graph, const Capabilities& capabilities) {
+    remove_dead_nodes(graph);
+    fuse(graph, capabilities);
+    return plan_with(graph, find_candidates(graph), capabilities).arena_bytes;
+}
 
 MemoryPlan make_plan(ir::Graph graph,
                      const Capabilities& capabilities,
@@ -126,7 +134,9 @@ MemoryPlan make_plan(ir::Graph graph,
     }
     MemoryPlan plan = plan_freely(graph, capabilities);
     if (options.max_arena_bytes > 0 && plan.arena_bytes > options.max_arena_bytes) {
+        const double free_time = ir::relative_time(plan.graph);
         plan = fit(graph, capabilities, options.max_arena_bytes);
+        plan.slowdown = ir::relative_time(plan.graph) / free_time;
     }
     plan = gathered(std::move(plan), capabilities);
     ir::verify(plan.graph);

@@ -34,7 +34,11 @@ struct MemoryPlan {
     std::vector<Slot> scratch;   // by node index
     size_t arena_bytes = 0;      // exact: the run touches no other temporary memory
     int64_t num_recomputed = 0;  // nodes that run twice
+    double slowdown = 1;         // estimated time, over that of the plan without a limit
 };
+
+// The arena with everything recomputed that can be: about the least that a limit may ask for.
+[[nodiscard]] size_t smallest_arena_bytes(ir::Graph graph, const Capabilities& capabilities);
 
 [[nodiscard]] MemoryPlan make_plan(ir::Graph graph,
                                    const Capabilities& capabilities,

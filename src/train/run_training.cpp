@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/attempt.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -194,6 +195,23 @@ void TrainingRun::Impl::announce(EventSink& events, const std::string& run) cons
     events.on_event(started);
 }
 
+void TrainingRun::Impl::compile_step(WeightStore& weights, const ParameterBuffers& buffers) {
+    for (;;) {
+        const std::optional<Error> wrong = attempt([&] { step->compile(weights, buffers); });
+        if (!wrong) return;
+        if (wrong->code() != ErrorCode::kOutOfMemory) throw *wrong;
+        const size_t smaller = step->arena_bytes() / 5 * 4;
+        if (attempt([&] { step->replan(smaller); })) {
+            throw Error(*wrong).with_hint(memory_hint(step_shapes()));
+        }
+        log::warning(
+            "the device has no room for the plan: planned again with {} MiB of working memory, "
+            "a step takes about {:.0f}% longer",
+            step->arena_bytes() >> 20U,
+            100 * (step->slowdown() - 1));
+    }
+}
+
 RunResult TrainingRun::Impl::train(const std::stop_token& stop, EventSink& events) {
     const LatentStore latents = encode(events);
     check_state(true);
@@ -224,7 +242,7 @@ RunResult TrainingRun::Impl::train(const std::stop_token& stop, EventSink& event
     const ParameterBuffers buffers = make_parameter_buffers(*backend, network);
     const std::string plan_identity = plan_text();
     const Progress progress = fill_buffers(buffers);
-    step->compile(weights, buffers);
+    compile_step(weights, buffers);
     reset_peak_resident();
     const size_t resident = resident_bytes();
     Optimizer optimizer(
@@ -278,6 +296,7 @@ RunResult TrainingRun::Impl::train(const std::stop_token& stop, EventSink& event
     result.planned_peak_bytes = plan.planned_peak_bytes;
     const size_t peak = peak_resident_bytes();
     result.measured_peak_bytes = peak > resident ? peak - resident : 0;
+    if (backend->has_own_memory()) result.measured_peak_bytes = backend->device_bytes_in_use();
     return result;
 }
 

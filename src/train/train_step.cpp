@@ -133,6 +133,16 @@ void TrainStep::add_shape(const StepShape& shape) {
     }
 }
 
+void TrainStep::replan(size_t max_arena_bytes) {
+    TrainStepOptions options = options_;
+    options.plan.max_arena_bytes = max_arena_bytes;
+    TrainStep smaller(*backend_, model_, options);
+    for (const auto& [shape, planned] : shapes_) smaller.add_shape(shape);
+    options_ = options;
+    shapes_ = std::move(smaller.shapes_);
+    context_ = std::move(smaller.context_);
+}
+
 TrainStep::Planned TrainStep::make_planned(ir::Graph graph) const {
     Planned planned;
     planned.plan = plan::make_plan(std::move(graph), backend_->capabilities(), options_.plan);
@@ -286,6 +296,12 @@ size_t TrainStep::arena_bytes() const {
     for (const auto& [shape, planned] : shapes_) {
         most = std::max(most, plan_of(planned).arena_bytes);
     }
+    return most;
+}
+
+double TrainStep::slowdown() const {
+    double most = 1;
+    for (const auto& [shape, planned] : shapes_) most = std::max(most, plan_of(planned).slowdown);
     return most;
 }
 

@@ -75,6 +75,9 @@ public:
 
     // Writes and plans the graph of one shape. Call for all shapes before compile().
     void add_shape(const StepShape& shape);
+    // Plans all shapes anew for an arena of at most so many bytes.
+    // Errors  kOutOfMemory when one of them cannot be made that small; nothing has changed then.
+    void replan(size_t max_arena_bytes);
     // Binds weights and parameters, makes the executables of all shapes and everything that their
     // first runs would have to wait for.
     void compile(WeightStore& weights, const ParameterBuffers& parameters);
@@ -89,6 +92,9 @@ public:
     [[nodiscard]] const std::set<std::string>& trained() const { return trained_; }
     // Largest arena of the planned shapes.
     [[nodiscard]] size_t arena_bytes() const;
+    // What a limit of the arena costs: estimated time of a step over that without a limit, the most
+    // of all shapes.
+    [[nodiscard]] double slowdown() const;
     // Buffer that holds the inputs of any shape.
     [[nodiscard]] size_t input_bytes() const;
     // All planned graphs as text, hashed: changes when a plan does.

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/attempt.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -27,18 +28,8 @@ void throw_if_wrong(const TrainOptions& options) {
     if (!text.empty()) throw Error(ErrorCode::kConfig, text).with_hint(hint);
 }
 
-// Set aside for a batch's inputs when max_memory limits the arena.
-constexpr size_t kInputReserveBytes = size_t{4} << 20U;
-
 std::shared_ptr<const io::SafetensorsFile> open_file(const std::string& path) {
     return std::make_shared<const io::SafetensorsFile>(io::SafetensorsFile::open(path));
-}
-
-// Frozen weights that a graph names, by name and type.
-void add_weights(const ir::Graph& graph, std::map<std::string, size_t>& bytes) {
-    for (const ir::Value& value : graph.values()) {
-        if (value.kind == ir::ValueKind::kWeight) bytes[value.name] = value.num_bytes();
-    }
 }
 
 }  // namespace
@@ -114,12 +105,11 @@ bool TrainingRun::Impl::captions_are_fixed() const {
            c.token_warmup_step == 0 && !c.enable_wildcard;
 }
 
-// Graphs of every bucket and batch size that the run will see, the short last batches too.
-void TrainingRun::Impl::make_step() {
-    const Optimizer::Rates rates = base_rates(options.optimizer, options.network);
+TrainModel TrainingRun::Impl::make_model(const NetworkOptions& network) const {
+    const Optimizer::Rates rates = base_rates(options.optimizer, network);
     TrainModel model = make_train_model(
         info,
-        choose_modules(info, options.network),
+        choose_modules(info, network),
         {.dtype = dtype,
          .prediction = options.model.v_parameterization ? diffusion::PredictionType::kVPrediction
                                                         : diffusion::PredictionType::kEpsilon,
@@ -131,30 +121,78 @@ void TrainingRun::Impl::make_step() {
         throw Error(ErrorCode::kConfig, "every learning rate is 0, nothing would be trained")
             .with_hint("set --learning_rate, --unet_lr or --text_encoder_lr above 0");
     }
-    TrainStepOptions step_options{
-        .loss_weight = options.loss.weight,
-        .zero_terminal_snr = options.loss.zero_terminal_snr,
-        .perturbs_noise = options.loss.noise.ip_noise_gamma != 0,
-        .gradient_accumulation_steps = options.length.gradient_accumulation_steps,
-        .cache_contexts = captions_are_fixed(),
-        .plan = {.max_arena_bytes = 0, .recompute_all = options.device.gradient_checkpointing}};
-    if (options.device.max_memory_bytes > 0) {
-        const size_t other = other_bytes(model.network, kInputReserveBytes);
-        const uint64_t limit = options.device.max_memory_bytes;
-        step_options.plan.max_arena_bytes = limit > other ? limit - other : 1;
-    }
-    step = std::make_unique<TrainStep>(*backend, std::move(model), step_options);
+    return model;
+}
+
+StepMemory TrainingRun::Impl::step_memory(const TrainModel& model) const {
+    return {.backend = backend,
+            .limit_bytes = options.device.max_memory_bytes,
+            .host_bytes = host_bytes(model.network)};
+}
+
+// Every bucket and batch size that the run will see, the short last batches too.
+std::vector<StepShape> TrainingRun::Impl::step_shapes() const {
     const int64_t batch = options.latents.train_batch_size;
-    const int64_t chunks = options.model.max_token_length / text::kWindowText;
+    std::vector<StepShape> shapes;
     for (const data::BucketUse& use : data.buckets) {
         StepShape shape{.batch = batch,
                         .latent_height = use.size.height_px / vae.px_per_latent(),
                         .latent_width = use.size.width_px / vae.px_per_latent(),
-                        .num_chunks = chunks};
-        if (use.count >= batch) step->add_shape(shape);
+                        .num_chunks = options.model.max_token_length / text::kWindowText};
+        if (use.count >= batch) shapes.push_back(shape);
         shape.batch = use.count % batch;
-        if (shape.batch > 0) step->add_shape(shape);
+        if (shape.batch > 0) shapes.push_back(shape);
     }
+    return shapes;
+}
+
+// What would make a step fit, the change that costs least first.
+std::string TrainingRun::Impl::memory_hint(const std::vector<StepShape>& shapes) const {
+    const auto size = [](const StepShape& s) { return s.batch * s.latent_height * s.latent_width; };
+    const StepShape largest = *std::max_element(
+        shapes.begin(), shapes.end(), [&](const StepShape& a, const StepShape& b) {
+            return size(a) < size(b);
+        });
+    std::vector<MemoryRemedy> remedies;
+    const TrainModel model = make_model(options.network);
+    for (int64_t batch = largest.batch / 2; batch >= 1; batch /= 2) {
+        remedies.push_back({fmt::format("--train_batch_size {}", batch), model, batch});
+    }
+    if (model.train_text_encoder && model.train_unet) {
+        NetworkOptions unet_only = options.network;
+        unet_only.network_train_unet_only = true;
+        remedies.push_back({"--network_train_unet_only", make_model(unet_only), largest.batch});
+    }
+    return remedy_hint(step_memory(model), largest, remedies);
+}
+
+void TrainingRun::Impl::make_step() {
+    TrainModel model = make_model(options.network);
+    const size_t arena_limit = step_memory(model).arena_limit(model);
+    step = std::make_unique<TrainStep>(
+        *backend,
+        std::move(model),
+        TrainStepOptions{.loss_weight = options.loss.weight,
+                         .zero_terminal_snr = options.loss.zero_terminal_snr,
+                         .perturbs_noise = options.loss.noise.ip_noise_gamma != 0,
+                         .gradient_accumulation_steps = options.length.gradient_accumulation_steps,
+                         .cache_contexts = captions_are_fixed(),
+                         .plan = {.max_arena_bytes = arena_limit,
+                                  .recompute_all = options.device.gradient_checkpointing}});
+    const std::vector<StepShape> shapes = step_shapes();
+    const std::optional<Error> wrong = attempt([&] {
+        for (const StepShape& shape : shapes) step->add_shape(shape);
+    });
+    if (!wrong) return;
+    if (wrong->code() != ErrorCode::kOutOfMemory) throw *wrong;
+    const StepMemory memory = step_memory(step->model());
+    throw Error(ErrorCode::kOutOfMemory,
+                fmt::format("max_memory is {:.2f} GiB, {:.2f} of it taken before the step begins "
+                            "(weights, parameters, inputs); {}",
+                            static_cast<double>(memory.limit_bytes) / (1 << 30),
+                            static_cast<double>(memory.beside_arena(step->model(), 0)) / (1 << 30),
+                            wrong->message()))
+        .with_hint(memory_hint(shapes));
 }
 
 EncodeRequest TrainingRun::Impl::encode_request() const {
@@ -171,9 +209,8 @@ EncodeRequest TrainingRun::Impl::encode_request() const {
     return request;
 }
 
-// Memory beside the arena and the frozen weights: parameters, gradients, moments, inputs, latents,
-// and the copies that saving makes.
-size_t TrainingRun::Impl::other_bytes(const Network& network, size_t input_bytes) const {
+// Latents and the copies that saving makes.
+size_t TrainingRun::Impl::host_bytes(const Network& network) const {
     const auto flat = static_cast<size_t>(network.num_elements()) * sizeof(float);
     const SaveOptions& s = options.save;
     const bool has_states =
@@ -189,7 +226,7 @@ size_t TrainingRun::Impl::other_bytes(const Network& network, size_t input_bytes
     }
     if (options.latents.flip_aug) latents *= 2;
     if (!options.latents.cache_latents) latents *= 3;
-    return 4 * flat + copies + input_bytes + latents;
+    return copies + latents;
 }
 
 void TrainingRun::Impl::fill_plan() {
@@ -199,21 +236,21 @@ void TrainingRun::Impl::fill_plan() {
     plan.epochs = steps.num_epochs;
     plan.steps_per_epoch = steps.steps_per_epoch;
     plan.num_parameters = step->model().network.num_parameters();
-    std::map<std::string, size_t> weights;
-    for (const data::BucketUse& use : data.buckets) {
-        const StepShape shape{.batch = std::min(options.latents.train_batch_size, use.count),
-                              .latent_height = use.size.height_px / vae.px_per_latent(),
-                              .latent_width = use.size.width_px / vae.px_per_latent(),
-                              .num_chunks = options.model.max_token_length / text::kWindowText};
-        add_weights(step->plan(shape).graph, weights);
+    plan.weight_bytes = weight_bytes(step->model());
+    const StepMemory memory = step_memory(step->model());
+    const size_t beside = memory.beside_arena(step->model(), step->input_bytes());
+    // The VAE is gone, arena and all, before a device with memory of its own takes the step's.
+    const size_t encoding = vae_arena_bytes(encode_request());
+    plan.planned_peak_bytes = backend->has_own_memory()
+                                  ? std::max(step->arena_bytes() + beside, encoding)
+                                  : std::max(step->arena_bytes(), encoding) + beside;
+    plan.peak_includes_weights = backend->has_own_memory();
+    plan.slowdown = step->slowdown();
+    if (plan.slowdown > 1) {
+        log::info(
+            "to stay below max_memory more is computed twice: a step takes about {:.0f}% longer",
+            100 * (plan.slowdown - 1));
     }
-    if (!step->model().train_text_encoder) {
-        add_weights(build_context_graph(step->model(), 1), weights);
-    }
-    plan.weight_bytes = 0;
-    for (const auto& [name, bytes] : weights) plan.weight_bytes += bytes;
-    const size_t arena = std::max(step->arena_bytes(), vae_arena_bytes(encode_request()));
-    plan.planned_peak_bytes = arena + other_bytes(step->model().network, step->input_bytes());
 }
 
 TrainingRun::TrainingRun(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

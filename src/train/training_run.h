@@ -27,8 +27,10 @@ struct RunPlan {
     int64_t steps = 0;
     int64_t epochs = 0;
     int64_t steps_per_epoch = 0;
-    size_t planned_peak_bytes = 0;  // above the frozen weights; exact
-    size_t weight_bytes = 0;        // frozen weights of UNet and text encoder
+    size_t planned_peak_bytes = 0;       // exact but for what a card's driver rounds up
+    bool peak_includes_weights = false;  // on a device with memory of its own
+    size_t weight_bytes = 0;             // frozen weights of UNet and text encoder
+    double slowdown = 1;                 // estimated: a step under max_memory, over one without
     double estimated_s = 0;
     int64_t num_parameters = 0;  // trainable
     Diagnostics warnings;

@@ -353,6 +353,57 @@ TEST_F(TrainingRunTest, DryRunPlansAndWritesNothing) {
     EXPECT_FALSE(path_exists(join_path(root_, "dry")));
 }
 
+// A device with memory of its own that has `room` for the arena of a training step.
+class FullDevice final : public backend::Backend {
+public:
+    [[nodiscard]] std::string_view name() const override { return own_->name(); }
+    [[nodiscard]] std::string device_description() const override {
+        return own_->device_description();
+    }
+    [[nodiscard]] DType preferred_dtype() const override { return own_->preferred_dtype(); }
+    [[nodiscard]] bool supports(DType dtype) const override { return own_->supports(dtype); }
+    [[nodiscard]] const plan::Capabilities& capabilities() const override {
+        return own_->capabilities();
+    }
+    [[nodiscard]] std::shared_ptr<backend::Buffer> make_buffer(size_t size_bytes) override {
+        return own_->make_buffer(size_bytes);
+    }
+    [[nodiscard]] std::shared_ptr<backend::Weight> make_weight(
+        const TensorView& source, std::shared_ptr<const void> keep_alive, DType dtype) override {
+        return own_->make_weight(source, std::move(keep_alive), dtype);
+    }
+    [[nodiscard]] std::unique_ptr<backend::Executable> compile(
+        plan::MemoryPlan plan, const backend::Bindings& bindings) override {
+        if (plan.graph.find("loss")) {
+            arenas.push_back(plan.arena_bytes);
+            if (plan.arena_bytes > room) throw Error(ErrorCode::kOutOfMemory, "no room");
+        }
+        return own_->compile(std::move(plan), bindings);
+    }
+    [[nodiscard]] size_t persistent_bytes() const override { return own_->persistent_bytes(); }
+    [[nodiscard]] bool has_own_memory() const override { return true; }
+
+    size_t room = SIZE_MAX;
+    std::vector<size_t> arenas;  // of the training steps that were compiled, or not
+
+private:
+    std::unique_ptr<backend::Backend> own_ = reference::open({});
+};
+
+TEST_F(TrainingRunTest, ADeviceWithoutRoomGetsASmallerPlan) {
+    const std::string whole = read_text_file(train(options("roomy")).output_file);
+    FullDevice device;
+    CallbackSink sink([](const Event&) {});
+    TrainingRun::open(options("wide"), device)->train({}, sink);
+    const size_t wanted = *std::max_element(device.arenas.begin(), device.arenas.end());
+    device.arenas.clear();
+    device.room = wanted / 10 * 9;
+    const RunResult result = TrainingRun::open(options("narrow"), device)->train({}, sink);
+    EXPECT_EQ(*std::max_element(device.arenas.begin(), device.arenas.end()), wanted);
+    EXPECT_LE(device.arenas.back(), wanted / 5 * 4);
+    EXPECT_EQ(read_text_file(result.output_file), whole);
+}
+
 TEST(CheckOptions, FindsEveryMistakeAtOnce) {
     TrainOptions o;
     o.latents.random_crop = true;

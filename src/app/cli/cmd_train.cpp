@@ -68,6 +68,8 @@ OrderedJson plan_json(const train::RunPlan& plan, const Diagnostics& warnings) {
             {"steps", plan.steps},
             {"epochs", plan.epochs},
             {"planned_peak_bytes", plan.planned_peak_bytes},
+            {"peak_includes_weights", plan.peak_includes_weights},
+            {"slowdown", plan.slowdown},
             {"weight_bytes", plan.weight_bytes},
             {"num_parameters", plan.num_parameters},
             {"estimated_s", plan.estimated_s},
@@ -85,8 +87,8 @@ void print_plan(const train::RunPlan& plan, bool zh) {
     line("steps", "步數", fmt::format("{} ({} epochs)", plan.steps, plan.epochs));
     line("trained numbers", "訓練參數", fmt::format("{}", plan.num_parameters));
     line("weights", "底模權重", bytes_text(plan.weight_bytes));
-    line("planned peak above the weights",
-         "權重以外的記憶體峰值",
+    line(plan.peak_includes_weights ? "planned peak" : "planned peak above the weights",
+         plan.peak_includes_weights ? "記憶體峰值" : "權重以外的記憶體峰值",
          bytes_text(plan.planned_peak_bytes));
     line("estimated time", "預估時間", duration_text(plan.estimated_s));
 }

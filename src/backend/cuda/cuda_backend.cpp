@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "backend/cuda/internal/executable.h"
+#include "backend/cuda/internal/gradient_group.h"
 #include "backend/cuda/internal/products.h"
 #include "backend/cuda/kernels/product_args.h"
 #include "base/attempt.h"
@@ -10,6 +11,9 @@
 
 namespace lora::cuda {
 namespace {
+
+// What the last piece of the pool leaves free, the driver's own rounding, and the graphs.
+constexpr size_t kRoundingBytes = size_t{64} << 20;
 
 class CudaBackend : public backend::Backend {
 public:
@@ -66,6 +70,13 @@ public:
         auto executable = make_executable(session_, std::move(plan), bindings);
         staging_->release();
         return executable;
+    }
+    [[nodiscard]] bool has_own_memory() const override { return true; }
+    // Parameters in the compute type, the room for sums of gradients, and what pools cannot fill.
+    [[nodiscard]] size_t overhead_bytes(int64_t num_parameters, DType dtype) const override {
+        const size_t copies =
+            dtype == DType::kF32 ? 0 : static_cast<size_t>(num_parameters) * dtype_bytes(dtype);
+        return copies + gradient_workspace_bytes(session_.card->info()) + kRoundingBytes;
     }
     [[nodiscard]] size_t device_bytes_in_use() const override {
         const size_t now = session_.card->free_bytes();

@@ -458,6 +458,8 @@ private:
     }
 
     Session session_;
+    ArenaUse arena_use_{session_.arena};
+    ArenaUse copies_use_{session_.parameter_copies};
     plan::MemoryPlan plan_;
     backend::Bindings bindings_;
     std::unordered_map<int32_t, size_t> parameter_copies_;  // value index -> offset

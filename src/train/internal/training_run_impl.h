@@ -1,12 +1,12 @@
 // What a TrainingRun holds. training_run.cpp opens and plans, run_training.cpp encodes and trains.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "data/loader.h"
+#include "train/internal/step_memory.h"
 #include "train/latents.h"
 #include "train/metadata.h"
 #include "train/run_saver.h"
@@ -35,9 +35,15 @@ struct TrainingRun::Impl {
     void open_model();
     void scan();
     void plan_steps();
+    [[nodiscard]] TrainModel make_model(const NetworkOptions& network) const;
+    [[nodiscard]] std::vector<StepShape> step_shapes() const;
+    [[nodiscard]] StepMemory step_memory(const TrainModel& model) const;
+    [[nodiscard]] size_t host_bytes(const Network& network) const;
+    [[nodiscard]] std::string memory_hint(const std::vector<StepShape>& shapes) const;
     void make_step();
     void fill_plan();
-    [[nodiscard]] size_t other_bytes(const Network& network, size_t input_bytes) const;
+    // With a smaller plan when the device has no room for this one.
+    void compile_step(WeightStore& weights, const ParameterBuffers& buffers);
     [[nodiscard]] EncodeRequest encode_request() const;
     [[nodiscard]] Settings fixed() const;
     // `with_data`: the pictures too, once those that cannot be decoded are left out.

@@ -32,11 +32,16 @@ private:
 };
 
 // The memory of all temporaries, as large as the largest plan; executables build their graphs anew
-// when it has moved.
+// when it has moved. Given back with the last executable that uses it, so that what encodes
+// pictures takes nothing from what trains.
 class Arena {
 public:
     explicit Arena(std::shared_ptr<Card> card) : card_(std::move(card)) {}
     void reserve(size_t size_bytes);
+    void add_user() { ++num_users_; }
+    void remove_user() {
+        if (--num_users_ == 0) memory_.reset();
+    }
     [[nodiscard]] DeviceMemory& memory() { return *memory_; }
     [[nodiscard]] int64_t generation() const { return generation_; }
     [[nodiscard]] size_t size_bytes() const { return memory_ ? memory_->size_bytes() : 0; }
@@ -45,6 +50,21 @@ private:
     std::shared_ptr<Card> card_;
     std::unique_ptr<DeviceMemory> memory_;
     int64_t generation_ = 0;
+    int64_t num_users_ = 0;
+};
+
+// Holds an arena as long as it lives.
+class ArenaUse {
+public:
+    explicit ArenaUse(std::shared_ptr<Arena> arena) : arena_(std::move(arena)) {
+        arena_->add_user();
+    }
+    ~ArenaUse() { arena_->remove_user(); }
+    ArenaUse(const ArenaUse&) = delete;
+    ArenaUse& operator=(const ArenaUse&) = delete;
+
+private:
+    std::shared_ptr<Arena> arena_;
 };
 
 // Where groups of gradients add up their parts (gradient_group.h), made on first use.
