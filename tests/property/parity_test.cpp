@@ -2,6 +2,7 @@
 // micro-steps, in every compute type that the backend supports.
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include <gtest/gtest.h>
 
@@ -40,12 +41,20 @@ std::vector<backend::BackendEntry> backends_to_test() {
     return list;
 }
 
+// Opened once for all cases: a card's context takes a second.
+backend::Backend& opened(const backend::BackendEntry& entry) {
+    static std::map<std::string, std::unique_ptr<backend::Backend>> backends;
+    std::unique_ptr<backend::Backend>& backend = backends[entry.name];
+    if (!backend) backend = entry.open({.num_threads = 2});
+    return *backend;
+}
+
 std::vector<ParityParam> parity_params() {
     std::vector<ParityParam> params;
     for (const backend::BackendEntry& entry : backends_to_test()) {
-        const std::unique_ptr<backend::Backend> backend = entry.open({});
+        const backend::Backend& backend = opened(entry);
         for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
-            if (!backend->supports(dtype)) continue;
+            if (!backend.supports(dtype)) continue;
             for (const OpCase& item : all_cases()) {
                 params.push_back({item, entry, dtype, false});
                 if (item.differentiable) params.push_back({item, entry, dtype, true});
@@ -105,10 +114,9 @@ protected:
 TEST_P(ParityTest, MatchesTheReference) {
     SCOPED_TRACE(seed_note(seed_));
     const std::unique_ptr<backend::Backend> reference = reference::open({});
-    const std::unique_ptr<backend::Backend> tested = GetParam().backend.open({.num_threads = 2});
+    backend::Backend& tested = opened(GetParam().backend);
     const Results expected = run_twice(*reference, plan_without_reuse(built_.graph));
-    const Results actual =
-        run_twice(*tested, plan::make_plan(built_.graph, tested->capabilities()));
+    const Results actual = run_twice(tested, plan::make_plan(built_.graph, tested.capabilities()));
     for (size_t i = 0; i < expected.size(); ++i) {
         // A few elements may be small by chance (a difference that cancels); they are judged on the
         // scale of the inputs, which is one.
@@ -121,9 +129,9 @@ TEST_P(ParityTest, MatchesTheReference) {
 
 TEST_P(ParityTest, SameRunTwiceGivesTheSameBits) {
     SCOPED_TRACE(seed_note(seed_));
-    const std::unique_ptr<backend::Backend> tested = GetParam().backend.open({.num_threads = 2});
-    const plan::MemoryPlan plan = plan::make_plan(built_.graph, tested->capabilities());
-    EXPECT_EQ(run_twice(*tested, plan), run_twice(*tested, plan));
+    backend::Backend& tested = opened(GetParam().backend);
+    const plan::MemoryPlan plan = plan::make_plan(built_.graph, tested.capabilities());
+    EXPECT_EQ(run_twice(tested, plan), run_twice(tested, plan));
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, ParityTest, testing::ValuesIn(parity_params()), test_name);
