@@ -66,10 +66,12 @@ constexpr OptionRow kPreviews[] = {
 constexpr OptionRow kMemory[] = {
     {.name = "mixed_precision", .guide = "auto", .sd_scripts = "no", .choices = "auto|no|fp16|bf16",
      .help = {"type of the big computations; auto: the best this machine has", "主要計算的精度;auto 為此機器最適合的"}},
+    {.name = "base_quant", .guide = "none", .sd_scripts = "none", .choices = "none|int8",
+     .help = {"keep the model's frozen weights in 8 bits with one scale a row: half the memory, slower", "以 8 位元保存底模的凍結權重(每列一個係數):記憶體減半,速度較慢"}},
     {.name = "gradient_checkpointing", .type = kFlag, .guide = "false", .sd_scripts = "false",
      .help = {"less memory, more time: intermediate results are computed twice", "省記憶體但較慢:中間結果重新計算"}},
     {.name = "max_memory", .type = kText,
-     .help = {"most memory for a step, like 3G or 800M; results are recomputed until it fits", "每步可用的記憶體上限,例如 3G 或 800M;以重新計算來節省"}},
+     .help = {"most memory for a step, like 3G or 800M, on a card with the weights; results are recomputed until it fits", "每步可用的記憶體上限,例如 3G 或 800M(顯示卡含權重);以重新計算來節省"}},
 };
 
 constexpr OptionRow kRun[] = {

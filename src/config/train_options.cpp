@@ -123,6 +123,7 @@ void fill_optimizer(const Settings& s, train::TrainOptions& out) {
 
     auto& device = out.device;
     device.mixed_precision = s.text("mixed_precision");
+    device.base_quant = s.text("base_quant");
     device.gradient_checkpointing = s.flag("gradient_checkpointing");
     device.max_memory_bytes = parse_bytes(s.text("max_memory")).value_or(0);
     device.num_threads = static_cast<int>(s.integer("threads"));

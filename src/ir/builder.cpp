@@ -153,6 +153,10 @@ ValueId Builder::embedding(ValueId ids, ValueId table) {
     return one(OpKind::kEmbedding, {ids, table});
 }
 
+ValueId Builder::dequantize(ValueId q, ValueId scale, DType dtype) {
+    return one(OpKind::kDequantize, {q, scale}, {.dtype = dtype});
+}
+
 ValueId Builder::timestep_embedding(ValueId t, int64_t size, DType dtype) {
     return one(OpKind::kTimestepEmbedding, {t}, {.dtype = dtype, .size = size});
 }

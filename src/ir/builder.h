@@ -98,6 +98,7 @@ public:
     ValueId add_channel(ValueId x, ValueId e);
     ValueId mix_rows(ValueId x, ValueId y, ValueId a, ValueId b);
     ValueId embedding(ValueId ids, ValueId table);
+    ValueId dequantize(ValueId q, ValueId scale, DType dtype);
     ValueId timestep_embedding(ValueId t, int64_t size, DType dtype);
 
     struct Loss {

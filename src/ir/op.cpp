@@ -47,6 +47,7 @@ constexpr std::array<OpInfo, kNumOps> kOps = {{
     {OpKind::kMixRows,              "mix_rows",                 Family::kElementwise, 4, 0,        1, false,  0, 0},
     {OpKind::kEmbedding,            "embedding",                Family::kSource,      2, 0,        1, false, -1, 0},
     {OpKind::kTimestepEmbedding,    "timestep_embedding",       Family::kSource,      1, 0,        1, false, -1, 0},
+    {OpKind::kDequantize,           "dequantize",               Family::kSource,      2, 0,        1, false, -1, 0},
     {OpKind::kWeightedMse,          "weighted_mse",             Family::kLoss,        3, 0,        2, false, -1, 0},
     {OpKind::kWeightedMseBackward,  "weighted_mse_backward",    Family::kLoss,        3, 0,        1, false,  0, 0},
     {OpKind::kSumSquares,           "sum_squares",              Family::kUpdate,      2, 0b10,     1, false, -1, 0},

@@ -81,6 +81,9 @@ enum class OpKind : uint8_t {
     kTimestepEmbedding,  // t [N] f32 -> [N,attrs.size]: cos half, then sin half, of
                          //   t * 10000^(-i/half); attrs.dtype
 
+    kDequantize,  // q [R,..] u8, scale [R] f32 -> (q - 128) * scale[row] in attrs.dtype. Frozen
+                  //   weights kept in 8 bits; made again for the backward pass, never kept for it
+
     // Loss. losses[n] = mean over the other axes of (prediction - target)^2
     kWeightedMse,          // prediction [N,..], target [N,..], weights [N] f32 ->
                            //   loss [] = mean_n weights[n] losses[n], losses [N]; both fp32

@@ -11,7 +11,7 @@ ValueId conv3x3(const NetContext& net,
                 const ConvOptions& options) {
     ir::Builder& b = *net.builder;
     const std::string weight_name = name + ".weight";
-    const ValueId w = weight(net, weight_name, Shape{out, b.shape(x)[1], 3, 3});
+    const ValueId w = matrix(net, weight_name, Shape{out, b.shape(x)[1], 3, 3});
     const ValueId bias = weight(net, name + ".bias", Shape{out});
     const ValueId y = b.conv2d(
         x,

@@ -9,7 +9,7 @@ ValueId linear(const NetContext& net,
                const LinearOptions& options) {
     ir::Builder& b = *net.builder;
     const std::string weight_name = name + ".weight";
-    const ValueId w = weight(net, weight_name, Shape{out, b.shape(x)[-1]});
+    const ValueId w = matrix(net, weight_name, Shape{out, b.shape(x)[-1]});
     ir::LinearArgs args;
     if (options.bias) args.bias = weight(net, name + ".bias", Shape{out});
     args.addend = options.addend;

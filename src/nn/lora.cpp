@@ -31,6 +31,14 @@ ValueId weight(const NetContext& net, const std::string& name, const Shape& shap
     return net.builder->weight(name, net.dtype, shape);
 }
 
+ValueId matrix(const NetContext& net, const std::string& name, const Shape& shape) {
+    if (!net.quantize_base) return weight(net, name, shape);
+    ir::Builder& b = *net.builder;
+    const ValueId bytes = b.weight(name, DType::kU8, shape);
+    const ValueId scale = b.weight(name + kScaleSuffix, DType::kF32, Shape{shape[0]});
+    return b.dequantize(bytes, scale, net.dtype);
+}
+
 namespace internal {
 
 const Shape* Branch::find(std::string_view suffix) const {

@@ -58,10 +58,16 @@ struct NetContext {
     ir::Builder* builder = nullptr;
     DType dtype = DType::kF32;              // of activations and frozen weights
     const LoraAttachments* lora = nullptr;  // may be null
+    bool quantize_base = false;             // matrices and filters in 8 bits (base_quant)
 };
 
 // The frozen tensor `name` in the compute type.
 [[nodiscard]] ValueId weight(const NetContext& net, const std::string& name, const Shape& shape);
+
+// The same for the matrix of a linear layer or the filter of a convolution, which may be quantised:
+// the graph then names `name` in U8 and `name`#scale, one fp32 a row.
+inline constexpr const char* kScaleSuffix = "#scale";
+[[nodiscard]] ValueId matrix(const NetContext& net, const std::string& name, const Shape& shape);
 
 // y [.., out] plus the branches of `weight_name` applied to x [.., in]; `w` is that weight.
 [[nodiscard]] ValueId add_lora_to_linear(

@@ -57,6 +57,9 @@ public:
         for (const Candidate& candidate : chosen) {
             chosen_[static_cast<size_t>(candidate.node)] = true;
         }
+        for (size_t i = 0; i < begin_; ++i) {
+            if (graph.nodes()[i].op == OpKind::kDequantize) chosen_[i] = true;
+        }
     }
 
     int64_t run() {

@@ -20,7 +20,8 @@ struct Candidate {
 // with an addend) are never candidates: they are where recomputation starts from.
 [[nodiscard]] std::vector<Candidate> find_candidates(const ir::Graph& graph);
 
-// Runs the given forward nodes again in the backward pass, each just before its first reader there.
+// Runs the given forward nodes again in the backward pass, and those that unpack weights always:
+// kept, they would undo what packing saves; each just before its first reader there.
 // Returns the number of nodes added.
 int64_t recompute(ir::Graph& graph, const std::vector<Candidate>& chosen);
 

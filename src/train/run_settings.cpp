@@ -104,6 +104,7 @@ Settings fixed_settings(const TrainOptions& o,
     }
     s["timesteps"] = fmt::format("{} {}", o.loss.min_timestep, o.loss.max_timestep);
     s["compute type"] = std::string(dtype_name(dtype));
+    s["base_quant"] = o.device.base_quant;
     add_caption_settings(o.caption, s);
     return s;
 }

@@ -67,6 +67,7 @@ TrainModel make_train_model(const models::ModelInfo& info,
     TrainModel model;
     model.info = info;
     model.dtype = options.dtype;
+    model.quantize_base = options.quantize_base;
     model.prediction = options.prediction;
     model.clip_skip = options.clip_skip;
     std::vector<LoraModule> rows;

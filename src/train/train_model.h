@@ -23,12 +23,14 @@ struct TrainModel {
     bool train_text_encoder = true;  // gradients reach the text encoder's modules
     bool train_unet = true;
     DType dtype = DType::kF32;
+    bool quantize_base = false;  // frozen matrices and filters in 8 bits
     diffusion::PredictionType prediction = diffusion::PredictionType::kEpsilon;
     int64_t clip_skip = 1;
 };
 
 struct TrainModelOptions {
     DType dtype = DType::kF32;
+    bool quantize_base = false;
     diffusion::PredictionType prediction = diffusion::PredictionType::kEpsilon;
     int64_t clip_skip = 1;
     bool train_text_encoder = true;

@@ -86,6 +86,7 @@ struct LengthOptions {
 
 struct DeviceOptions {
     std::string mixed_precision = "bf16";  // auto (what the device likes), no, bf16 or fp16
+    std::string base_quant = "none";       // int8: frozen matrices and filters in 8 bits
     bool gradient_checkpointing = false;   // recompute activations wherever it saves memory
     uint64_t max_memory_bytes = 0;         // limit of the planned peak; 0: none
     int num_threads = 0;                   // 0: all the machine has

@@ -31,6 +31,10 @@ std::span<const std::byte> bytes_of(const std::vector<T>& values) {
 
 int64_t context_tokens(int64_t num_chunks) { return text::kWindowText * num_chunks + 2; }
 
+nn::NetContext net_context(ir::Builder& builder, const TrainModel& model) {
+    return {&builder, model.dtype, &model.attachments, model.quantize_base};
+}
+
 ValueId build_context(const nn::NetContext& net,
                       const TrainModel& model,
                       ValueId ids,
@@ -51,7 +55,7 @@ bool StepShape::operator<(const StepShape& other) const {
 ir::Graph build_context_graph(const TrainModel& model, int64_t num_chunks) {
     ir::Graph graph;
     ir::Builder builder(graph);
-    const nn::NetContext net{&builder, model.dtype, &model.attachments};
+    const nn::NetContext net = net_context(builder, model);
     const ValueId ids =
         builder.input("token_ids", DType::kI32, Shape{num_chunks, text::kWindowTokens});
     const ValueId context = build_context(net, model, ids, num_chunks);
@@ -65,7 +69,7 @@ ir::Graph build_step_graph(const TrainModel& model,
                            std::set<std::string>& trained) {
     ir::Graph graph;
     ir::Builder builder(graph);
-    const nn::NetContext net{&builder, model.dtype, &model.attachments};
+    const nn::NetContext net = net_context(builder, model);
     const int64_t n = shape.batch;
     const Shape image{n, model.info.unet.in_channels, shape.latent_height, shape.latent_width};
     const ValueId latents = builder.input("latents", DType::kF32, image);

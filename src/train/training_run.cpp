@@ -111,6 +111,7 @@ TrainModel TrainingRun::Impl::make_model(const NetworkOptions& network) const {
         info,
         choose_modules(info, network),
         {.dtype = dtype,
+         .quantize_base = options.device.base_quant == "int8",
          .prediction = options.model.v_parameterization ? diffusion::PredictionType::kVPrediction
                                                         : diffusion::PredictionType::kEpsilon,
          .clip_skip = options.model.clip_skip,
@@ -155,6 +156,11 @@ std::string TrainingRun::Impl::memory_hint(const std::vector<StepShape>& shapes)
         });
     std::vector<MemoryRemedy> remedies;
     const TrainModel model = make_model(options.network);
+    if (!model.quantize_base && backend->has_own_memory()) {
+        TrainModel quantized = model;
+        quantized.quantize_base = true;
+        remedies.push_back({"--base_quant int8", std::move(quantized), largest.batch});
+    }
     for (int64_t batch = largest.batch / 2; batch >= 1; batch /= 2) {
         remedies.push_back({fmt::format("--train_batch_size {}", batch), model, batch});
     }

@@ -404,6 +404,45 @@ TEST_F(TrainingRunTest, ADeviceWithoutRoomGetsASmallerPlan) {
     EXPECT_EQ(read_text_file(result.output_file), whole);
 }
 
+TEST_F(TrainingRunTest, ALimitIsKeptOrNamesWhatWouldFit) {
+    FullDevice device;
+    TrainOptions o = options("limit");
+    const size_t peak = TrainingRun::open(o, device)->plan().planned_peak_bytes;
+    o.device.max_memory_bytes = peak + (size_t{8} << 20);
+    EXPECT_EQ(TrainingRun::open(o, device)->plan().slowdown, 1);
+    // Weights in 8 bits and everything recomputed: what lies between the two needs is named.
+    TrainOptions small = o;
+    small.device.base_quant = "int8";
+    small.device.gradient_checkpointing = true;
+    const auto least = TrainingRun::open(small, device);
+    EXPECT_LT(least->plan().planned_peak_bytes, peak);
+    o.device.max_memory_bytes = least->plan().planned_peak_bytes + (size_t{4} << 20) + 10000;
+    try {
+        const auto run = TrainingRun::open(o, device);
+        FAIL() << "fits in " << run->plan().planned_peak_bytes << " of " << peak;
+    } catch (const Error& error) {
+        EXPECT_EQ(error.code(), ErrorCode::kOutOfMemory);
+        EXPECT_NE(error.hint().find("--base_quant int8 would fit"), std::string::npos)
+            << error.hint();
+    }
+    o.device.max_memory_bytes = 1000;
+    try {
+        static_cast<void>(TrainingRun::open(o, device));
+        FAIL();
+    } catch (const Error& error) {
+        EXPECT_NE(error.hint().find("lower resolution"), std::string::npos) << error.hint();
+    }
+}
+
+TEST_F(TrainingRunTest, WeightsInEightBitsTrainNearlyAlike) {
+    TrainOptions o = options("int8");
+    const double exact = train(options("exact")).average_loss;
+    o.device.base_quant = "int8";
+    const double quantized = train(o).average_loss;
+    EXPECT_NE(quantized, exact);
+    EXPECT_NEAR(quantized, exact, 0.02 * exact);
+}
+
 TEST(CheckOptions, FindsEveryMistakeAtOnce) {
     TrainOptions o;
     o.latents.random_crop = true;

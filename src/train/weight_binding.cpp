@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "nn/lora.h"
+#include "train/quantize_rows.h"
 
 namespace lora::train {
 namespace {
@@ -38,6 +40,11 @@ TensorSource file_source(std::shared_ptr<const io::SafetensorsFile> file, std::s
 }
 
 void WeightStore::bind(const ir::Graph& graph, backend::Bindings& bindings) {
+    // First, since their scales come with them.
+    for (const ir::Value& value : graph.values()) {
+        if (value.kind != ir::ValueKind::kWeight || value.dtype != DType::kU8) continue;
+        bindings[value.name] = {.weight = find_or_make(value), .buffer = nullptr};
+    }
     for (const ir::Value& value : graph.values()) {
         if (value.kind != ir::ValueKind::kWeight || bindings.contains(value.name)) continue;
         bindings[value.name] = {.weight = find_or_make(value), .buffer = nullptr};
@@ -50,26 +57,45 @@ void WeightStore::forget(const std::string& prefix) {
     });
 }
 
+SourceTensor WeightStore::find(const std::string& name, const Shape& shape) const {
+    for (const TensorSource& source : sources_) {
+        const std::optional<SourceTensor> found = source(name);
+        if (!found) continue;
+        if (!is_float(found->view.dtype) || !lies_alike(found->view.shape, shape)) {
+            throw Error(ErrorCode::kFormat,
+                        fmt::format("tensor \"{}\" has type {} and shape {} where {} belongs",
+                                    name,
+                                    dtype_name(found->view.dtype),
+                                    found->view.shape.to_string(),
+                                    shape.to_string()));
+        }
+        return {{found->view.dtype, shape, found->view.bytes}, found->keep_alive};
+    }
+    throw Error(ErrorCode::kFormat, fmt::format("no file holds the tensor \"{}\"", name));
+}
+
+// The bytes of a tensor and its scales are two weights of the backend, made at once.
+void WeightStore::quantize(const ir::Value& value) {
+    const SourceTensor found = find(value.name, value.shape);
+    const auto rows = std::make_shared<const QuantizedRows>(quantize_rows(found.view));
+    for (const Tensor* part : {&rows->bytes, &rows->scales}) {
+        const std::string suffix = part == &rows->scales ? nn::kScaleSuffix : "";
+        weights_[Key{value.name + suffix, part->dtype(), part->shape().sizes()}] =
+            backend_->make_weight(part->view(), rows, part->dtype());
+    }
+}
+
 std::shared_ptr<backend::Weight> WeightStore::find_or_make(const ir::Value& value) {
     std::shared_ptr<backend::Weight>& weight =
         weights_[Key{value.name, value.dtype, value.shape.sizes()}];
     if (weight) return weight;
-    for (const TensorSource& source : sources_) {
-        const std::optional<SourceTensor> found = source(value.name);
-        if (!found) continue;
-        if (!is_float(found->view.dtype) || !lies_alike(found->view.shape, value.shape)) {
-            throw Error(ErrorCode::kFormat,
-                        fmt::format("tensor \"{}\" has type {} and shape {} where {} belongs",
-                                    value.name,
-                                    dtype_name(found->view.dtype),
-                                    found->view.shape.to_string(),
-                                    value.shape.to_string()));
-        }
-        const TensorView view{found->view.dtype, value.shape, found->view.bytes};
-        weight = backend_->make_weight(view, found->keep_alive, value.dtype);
+    if (value.dtype == DType::kU8) {
+        quantize(value);
         return weight;
     }
-    throw Error(ErrorCode::kFormat, fmt::format("no file holds the tensor \"{}\"", value.name));
+    const SourceTensor found = find(value.name, value.shape);
+    weight = backend_->make_weight(found.view, found.keep_alive, value.dtype);
+    return weight;
 }
 
 }  // namespace lora::train

@@ -1,8 +1,9 @@
 // Finds the frozen tensors that graphs ask for and hands them to the backend, each once: graphs
-// that name the same tensor share one weight. Sources are model files, LoRA files, or anything that
-// can produce a tensor by name. Not trainable parameters (optimizer.h). Shapes   a source may hold
-// further axes of size 1 ([o, i, 1, 1] for [o, i]). Errors   kFormat naming the tensor that no
-// source has, or whose shape or type does not fit. Threads  one thread.
+// that name the same tensor share one weight. What a graph wants in U8 is quantised on the way
+// (quantize_rows.h); its scales go by the name with nn::kScaleSuffix. Sources are model files, LoRA
+// files, or anything that can produce a tensor by name. Not trainable parameters (optimizer.h).
+// Shapes   a source may hold further axes of size 1 ([o, i, 1, 1] for [o, i]). Errors   kFormat
+// naming the tensor that no source has, or whose shape or type does not fit. Threads  one thread.
 #pragma once
 
 #include <functional>
@@ -42,6 +43,9 @@ public:
 
 private:
     using Key = std::tuple<std::string, DType, std::vector<int64_t>>;
+    // In the shape that the graph wants.
+    [[nodiscard]] SourceTensor find(const std::string& name, const Shape& shape) const;
+    void quantize(const ir::Value& value);
     [[nodiscard]] std::shared_ptr<backend::Weight> find_or_make(const ir::Value& value);
 
     backend::Backend* backend_;

@@ -30,6 +30,7 @@ const std::set<OpKind> kNotDifferentiable = {
     OpKind::kMixRows,
     OpKind::kEmbedding,
     OpKind::kTimestepEmbedding,
+    OpKind::kDequantize,
     OpKind::kWeightedMseBackward,
     OpKind::kSumSquares,
     OpKind::kClipCoefficient,

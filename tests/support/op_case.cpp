@@ -30,6 +30,10 @@ ValueId CaseBuilder::weight(const Shape& shape, const Fill& fill) {
     return builder_.weight(next_name("w", fill), options_.dtype, shape);
 }
 
+ValueId CaseBuilder::weight_of(DType dtype, const Shape& shape, const Fill& fill) {
+    return builder_.weight(next_name("w", fill), dtype, shape);
+}
+
 ValueId CaseBuilder::input(const Shape& shape, DType dtype, const Fill& fill) {
     return builder_.input(next_name("i", fill), dtype, shape);
 }

@@ -56,6 +56,8 @@ public:
     ir::ValueId image(const Shape& shape);
     // Frozen weight of the compute type.
     ir::ValueId weight(const Shape& shape, const Fill& fill = {});
+    // Frozen weight of a given type.
+    ir::ValueId weight_of(DType dtype, const Shape& shape, const Fill& fill);
     // Input of a given type that needs no gradient.
     ir::ValueId input(const Shape& shape, DType dtype, const Fill& fill = {});
     ir::ValueId state(const Shape& shape, const Fill& fill = {});

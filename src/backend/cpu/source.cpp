@@ -1,4 +1,6 @@
-// Embeddings of tokens and of timesteps.
+// Embeddings of tokens and of timesteps; weights kept in 8 bits.
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 
@@ -57,10 +59,45 @@ Program timestep_program(const NodeContext& c) {
     return program;
 }
 
+constexpr int64_t kPiece = 1024;
+
+Program dequantize_program(const NodeContext& c) {
+    const Device& device = c.device;
+    const int64_t rows = c.input(0).shape[0];
+    const int64_t length = c.input(0).shape.num_elements() / rows;
+    const Elem type = elem_of(c.node.attrs.dtype);
+    const int64_t bytes = static_cast<int64_t>(dtype_bytes(c.node.attrs.dtype));
+    Program program;
+    program.choice = "own";
+    program.run = [&device, rows, length, type, bytes](const Args& a) {
+        device.threads.split(rows, 4, [&](int64_t begin, int64_t end) {
+            std::array<float, kPiece> values;
+            for (int64_t row = begin; row < end; ++row) {
+                const float scale = a.input<float>(1)[row];
+                const uint8_t* q = a.input<uint8_t>(0) + row * length;
+                for (int64_t at = 0; at < length; at += kPiece) {
+                    const int64_t count = std::min(kPiece, length - at);
+                    for (int64_t i = 0; i < count; ++i) {
+                        values[static_cast<size_t>(i)] =
+                            static_cast<float>(static_cast<int>(q[at + i]) - 128) * scale;
+                    }
+                    device.kernels->from_float(
+                        type, values.data(), a.out[0] + (row * length + at) * bytes, count);
+                }
+            }
+        });
+    };
+    return program;
+}
+
 }  // namespace
 
 Program source_program(const NodeContext& c) {
-    return c.node.op == ir::OpKind::kEmbedding ? embedding_program(c) : timestep_program(c);
+    switch (c.node.op) {
+        case ir::OpKind::kEmbedding: return embedding_program(c);
+        case ir::OpKind::kDequantize: return dequantize_program(c);
+        default: return timestep_program(c);
+    }
 }
 
 }  // namespace lora::cpu

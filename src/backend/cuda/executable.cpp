@@ -38,11 +38,15 @@ Launches launches_of(const NodeContext& c) {
 
 bool is_product(OpKind op) { return ir::op_info(op).family == OpFamily::kProduct; }
 
+bool reads_filter(const ir::Node& node, size_t input) {
+    return input == 1 && (node.op == OpKind::kConv2d || node.op == OpKind::kConv2dBackwardInput);
+}
+
 // Filters of convolutions lie channels-last on the card.
-WeightForm form_of(const ir::Node& node, size_t input) {
-    const bool filter =
-        input == 1 && (node.op == OpKind::kConv2d || node.op == OpKind::kConv2dBackwardInput);
-    return filter ? WeightForm::kChannelsLast : WeightForm::kPlain;
+WeightForm form_of(const ir::Graph& graph, const ir::Node& node, size_t input) {
+    const bool unpacks = input == 0 && node.op == OpKind::kDequantize &&
+                         is_unpacked_filter(graph, graph.value(node.outputs[0]));
+    return unpacks || reads_filter(node, input) ? WeightForm::kChannelsLast : WeightForm::kPlain;
 }
 
 // A cast of a trainable parameter to the compute type. All of a graph run as one launch before
@@ -149,6 +153,9 @@ private:
             return session_.parameter_copies->memory().address() + copy->second;
         }
         if (value.kind == ir::ValueKind::kTemp) {
+            LORA_CHECK(!is_unpacked_filter(plan_.graph, value) || input == SIZE_MAX ||
+                           reads_filter(node, input),
+                       "a filter in 8 bits is for convolutions");
             return session_.arena->memory().address() +
                    plan_.values[static_cast<size_t>(id.index)].offset_bytes;
         }
@@ -159,7 +166,7 @@ private:
             LORA_CHECK(weight->source().shape.num_elements() == value.shape.num_elements() &&
                            weight->dtype() == value.dtype,
                        "a weight of another size or type: " + value.name);
-            return weight->form(form_of(node, input));
+            return weight->form(form_of(plan_.graph, node, input));
         }
         const auto buffer = std::dynamic_pointer_cast<CudaBuffer>(bound.buffer);
         LORA_CHECK(

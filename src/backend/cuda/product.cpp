@@ -5,6 +5,7 @@
 #include "backend/cuda/internal/gradient_group.h"
 #include "backend/cuda/internal/products.h"
 #include "backend/cuda/internal/tensor_maps.h"
+#include "backend/cuda/internal/weight.h"
 #include "backend/cuda/kernels/product_args.h"
 #include "backend/cuda/kernels/weight_args.h"
 #include "base/check.h"
@@ -138,8 +139,9 @@ Form conv_form(const ir::Graph& g, const ir::Node& n) {
             f.args.b_stride_n = 1;
         }
     }
-    const ir::ValueKind kind = g.value(ir::storage_of(g, n.inputs[1])).kind;
-    if (taps > 1 && kind != ir::ValueKind::kWeight) f.reordered = w.shape.num_elements();
+    const ir::Value& filter = g.value(ir::storage_of(g, n.inputs[1]));
+    const bool lies_so = filter.kind == ir::ValueKind::kWeight || is_unpacked_filter(g, filter);
+    if (taps > 1 && !lies_so) f.reordered = w.shape.num_elements();
     set_slots(g, n, forward ? 2 : -1, forward ? 3 : 2, f);
     return f;
 }

@@ -1,4 +1,4 @@
-// Embeddings of tokens and of timesteps.
+// Embeddings of tokens and of timesteps; weights kept in 8 bits.
 #include <string>
 
 #include "backend/cuda/internal/launch.h"
@@ -45,9 +45,29 @@ Launch timestep_launch(const NodeContext& c) {
                        args);
 }
 
+// Filters go from channels-last rows to channels-last rows (is_unpacked_filter), so that order does
+// not matter here.
+Launch dequantize_launch(const NodeContext& c) {
+    LORA_CHECK(c.input(0).dtype == DType::kU8, "quantised weights are U8");
+    DequantizeArgs args;
+    args.src = c.in_ptr<const uint8_t>(0);
+    args.scale = c.in_ptr<const float>(1);
+    args.dst = c.out_ptr();
+    args.count = c.input(0).shape.num_elements();
+    args.length = args.count / c.input(0).shape[0];
+    args.aligned = args.length % kDequantizedPiece == 0 && all_aligned({args.src, args.dst});
+    const int64_t threads = args.aligned ? args.count / kDequantizedPiece : args.count;
+    return make_launch(kFile,
+                       kernel_name("dequantize", c.output().dtype),
+                       piece_grid(c.device, threads),
+                       kPieceThreads,
+                       args);
+}
+
 }  // namespace
 
 Launches source_launches(const NodeContext& c) {
+    if (c.node.op == ir::OpKind::kDequantize) return {dequantize_launch(c)};
     if (c.node.op == ir::OpKind::kEmbedding) return {embedding_launch(c)};
     return {timestep_launch(c)};
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "backend/cuda/kernels/weight_args.h"
+#include "base/check.h"
 #include "base/error.h"
 
 namespace lora::cuda {
@@ -31,6 +32,11 @@ const char* suffix_of(DType dtype) {
     return kSuffixes[type_number(dtype)];
 }
 
+bool is_unpacked_filter(const ir::Graph& graph, const ir::Value& value) {
+    return value.producer >= 0 && value.shape.num_axes() == 4 && !value.is_output &&
+           graph.nodes()[static_cast<size_t>(value.producer)].op == ir::OpKind::kDequantize;
+}
+
 DeviceMemory& Staging::memory(size_t size_bytes) {
     if (!memory_ || memory_->size_bytes() < size_bytes) {
         memory_.reset();
@@ -51,7 +57,7 @@ CudaWeight::CudaWeight(std::shared_ptr<Card> card,
       source_(source),
       keep_alive_(std::move(keep_alive)),
       dtype_(dtype) {
-    static_cast<void>(type_number(dtype));
+    if (dtype != DType::kU8) static_cast<void>(type_number(dtype));
 }
 
 DevicePtr CudaWeight::form(WeightForm form) {
@@ -63,8 +69,34 @@ DevicePtr CudaWeight::form(WeightForm form) {
     return slot->address();
 }
 
+// Bytes stay as they are; a filter [O, I, taps] becomes [O, taps, I] on the way.
+std::unique_ptr<PooledMemory> CudaWeight::make_bytes(int64_t taps) {
+    card_->adopt();
+    LORA_CHECK(source_.dtype == DType::kU8, "only U8 is kept in 8 bits");
+    auto memory = std::make_unique<PooledMemory>(pool_, source_.bytes.size());
+    std::vector<std::byte> reordered;
+    std::span<const std::byte> bytes = source_.bytes;
+    if (taps > 1) {
+        reordered.resize(bytes.size());
+        const auto count = static_cast<size_t>(taps);
+        const auto channels = static_cast<size_t>(source_.shape[1]);
+        const size_t per_row = count * channels;
+        for (size_t i = 0; i < bytes.size(); ++i) {
+            const size_t at = i % per_row;
+            reordered[i - at + at % count * channels + at / count] = bytes[i];
+        }
+        bytes = reordered;
+    }
+    card_->driver().check(card_->driver().copy_to_device(
+                              memory->address(), bytes.data(), bytes.size(), card_->stream()),
+                          "copying to the card");
+    card_->synchronize();
+    return memory;
+}
+
 // Rows (the outermost axis) travel in pieces that fit the staging memory.
 std::unique_ptr<PooledMemory> CudaWeight::make(int64_t taps) {
+    if (dtype_ == DType::kU8) return make_bytes(taps);
     card_->adopt();
     TensorView source = source_;
     Tensor converted;

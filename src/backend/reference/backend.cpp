@@ -63,7 +63,7 @@ public:
 
     [[nodiscard]] std::shared_ptr<backend::Weight> make_weight(
         const TensorView& source, std::shared_ptr<const void> keep_alive, DType dtype) override {
-        LORA_CHECK(is_float(dtype) &&
+        LORA_CHECK((is_float(dtype) || dtype == source.dtype) &&
                    source.bytes.size() ==
                        narrow<size_t>(source.shape.num_elements()) * dtype_bytes(source.dtype));
         auto weight = std::make_shared<HostWeight>(source, std::move(keep_alive));

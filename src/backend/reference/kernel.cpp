@@ -32,6 +32,7 @@ void load_elements(DType dtype, const std::byte* src, std::span<double> dst) {
         case DType::kF16: return load_as<uint16_t>(src, dst, f16_to_float);
         case DType::kBF16: return load_as<uint16_t>(src, dst, bf16_to_float);
         case DType::kI32: return load_as<int32_t>(src, dst, [](int32_t x) { return x; });
+        case DType::kU8: return load_as<uint8_t>(src, dst, [](uint8_t x) { return x; });
         default: LORA_CHECK(false, "the reference backend does not read this type");
     }
 }
@@ -148,6 +149,7 @@ Kernel kernel_for(ir::OpKind op) {
         case OpKind::kMixRows: return ops::mix_rows;
         case OpKind::kEmbedding: return ops::embedding;
         case OpKind::kTimestepEmbedding: return ops::timestep_embedding;
+        case OpKind::kDequantize: return ops::dequantize;
         case OpKind::kWeightedMse: return ops::weighted_mse;
         case OpKind::kWeightedMseBackward: return ops::weighted_mse_backward;
         case OpKind::kSumSquares: return ops::sum_squares;

@@ -1,4 +1,4 @@
-// Operators that make activations from integers and timesteps.
+// Operators that make values from integers and timesteps.
 #include <algorithm>
 #include <cmath>
 
@@ -35,6 +35,14 @@ void timestep_embedding(const NodeRun& run) {
             row[half + i] = std::sin(angle);
         }
     }
+    run.store(0, y);
+}
+
+void dequantize(const NodeRun& run) {
+    const Doubles scale = run.load(1);
+    Doubles y = run.load(0);
+    const size_t length = y.size() / scale.size();
+    for (size_t i = 0; i < y.size(); ++i) y[i] = (y[i] - 128) * scale[i / length];
     run.store(0, y);
 }
 

@@ -1,4 +1,4 @@
-// Shape rules of embeddings.
+// Shape rules of embeddings and of weights kept in 8 bits.
 #include "ir/infer.h"
 
 namespace lora::ir::rules {
@@ -11,6 +11,16 @@ std::vector<ValueType> source(const Graph& graph, const Node& node) {
                 node,
                 "needs timesteps [N] and an even size");
         return {{node.attrs.dtype, Shape{first.shape[0], node.attrs.size}}};
+    }
+    if (node.op == OpKind::kDequantize) {
+        const Value& scale = input(graph, node, 1);
+        require(first.dtype == DType::kU8 && first.layout == Layout::kRowMajor &&
+                    first.shape.num_axes() >= 1 && scale.dtype == DType::kF32 &&
+                    scale.shape == Shape{first.shape[0]},
+                graph,
+                node,
+                "needs U8 rows and one fp32 scale a row");
+        return {{node.attrs.dtype, first.shape}};
     }
     const Value& table = input(graph, node, 1);
     require(first.dtype == DType::kI32 && table.shape.num_axes() == 2,

@@ -1,12 +1,55 @@
-// Cases of embeddings.
+// Cases of embeddings and of weights kept in 8 bits.
 #include "support/op_case.h"
 
 namespace lora::support::cases {
 
 using ir::OpKind;
+using ir::ValueId;
+
+namespace {
+
+// Scales of about a hundredth: the values then are of the size of a model's.
+ValueId unpacked(CaseBuilder& c, const Shape& shape) {
+    const Fill bytes{.kind = Fill::Kind::kIds, .limit = 256};
+    const Fill scales{.kind = Fill::Kind::kPositive, .scale = 0.01, .offset = 0.005};
+    const ValueId q = c.weight_of(DType::kU8, shape, bytes);
+    return c.b().dequantize(q, c.weight_of(DType::kF32, Shape{shape[0]}, scales), c.dtype());
+}
+
+OpCase dequantize_case(const char* name, const Shape& shape) {
+    return {
+        name, OpKind::kDequantize, [=](CaseBuilder& c) { c.result(unpacked(c, shape)); }, 1, false};
+}
+
+std::vector<OpCase> quantized() {
+    return {
+        dequantize_case("dequantize/odd", {5, 7}),
+        dequantize_case("dequantize/one", {1, 1}),
+        dequantize_case("dequantize/pieces", {3, 48}),
+        dequantize_case("dequantize/filter", {3, 5, 3, 3}),
+        // In a step the gradient reads the weight too, made again for it.
+        {"dequantize/linear",
+         OpKind::kDequantize,
+         [](CaseBuilder& c) {
+             c.result(c.b().linear(c.operand({3, 24}), unpacked(c, {7, 24})));
+         },
+         24,
+         false},
+        {"dequantize/conv2d",
+         OpKind::kDequantize,
+         [](CaseBuilder& c) {
+             c.result(c.b().conv2d(
+                 c.image({2, 8, 5, 7}), unpacked(c, {16, 8, 3, 3}), {.pad = {1, 1, 1, 1}}));
+         },
+         72,
+         false},
+    };
+}
+
+}  // namespace
 
 std::vector<OpCase> source() {
-    return {
+    std::vector<OpCase> all = {
         {"embedding/odd",
          OpKind::kEmbedding,
          [](CaseBuilder& c) {
@@ -44,6 +87,8 @@ std::vector<OpCase> source() {
          false,
          10},
     };
+    for (OpCase& item : quantized()) all.push_back(std::move(item));
+    return all;
 }
 
 }  // namespace lora::support::cases

@@ -41,6 +41,7 @@ public:
 
 private:
     [[nodiscard]] std::unique_ptr<PooledMemory> make(int64_t taps);
+    [[nodiscard]] std::unique_ptr<PooledMemory> make_bytes(int64_t taps);
 
     std::shared_ptr<Card> card_;
     std::shared_ptr<Pool> pool_;        // one for all weights of a backend, as
@@ -51,5 +52,10 @@ private:
     std::unique_ptr<PooledMemory> plain_;
     std::unique_ptr<PooledMemory> channels_last_;
 };
+
+// The result of dequantize that lies channels-last though its shape says row-major: a filter that
+// only convolutions read, which want it as a frozen filter lies. One that is read back is as it
+// says.
+[[nodiscard]] bool is_unpacked_filter(const ir::Graph& graph, const ir::Value& value);
 
 }  // namespace lora::cuda

@@ -1,5 +1,5 @@
-// Embeddings of tokens and of timesteps. Launch: 256 threads a block, piece_grid blocks.
-// Checked by tests/support/cases/source.cpp.
+// Embeddings of tokens and of timesteps; weights kept in 8 bits. Launch: 256 threads a block,
+// piece_grid blocks. Checked by tests/support/cases/source.cpp.
 #include "backend/cuda/kernels/common.cuh"
 #include "backend/cuda/kernels/source_args.h"
 
@@ -65,5 +65,39 @@ __device__ void timestep_embedding(const TimestepEmbeddingArgs& p) {
         timestep_embedding<type>(p);                                                        \
     }
 LORA_FOR_ELEMENTS(LORA_TIMESTEP_EMBEDDING)
+
+template <typename T>
+__device__ void dequantize(const DequantizeArgs& p) {
+    constexpr int kPiece = kDequantizedPiece;
+    constexpr int kStore = kPer16Bytes<T>;
+    const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
+    const int64_t first = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+    T* dst = static_cast<T*>(p.dst);
+    if (p.aligned == 0) {
+        for (int64_t i = first; i < p.count; i += step) {
+            const int q = static_cast<int>(p.src[i]) - 128;
+            dst[i] = from_float<T>(static_cast<float>(q) * p.scale[i / p.length]);
+        }
+        return;
+    }
+    for (int64_t i = first * kPiece; i < p.count; i += step * kPiece) {
+        const auto q = *reinterpret_cast<const Vector<uint8_t, kPiece>*>(p.src + i);
+        const float scale = p.scale[i / p.length];
+#pragma unroll
+        for (int j = 0; j < kPiece; j += kStore) {
+            Vector<T, kStore> out;
+#pragma unroll
+            for (int k = 0; k < kStore; ++k) {
+                const int centred = static_cast<int>(q.at[j + k]) - 128;
+                out.at[k] = from_float<T>(static_cast<float>(centred) * scale);
+            }
+            *reinterpret_cast<Vector<T, kStore>*>(dst + i + j) = out;
+        }
+    }
+}
+
+#define LORA_DEQUANTIZE(suffix, type) \
+    extern "C" __global__ void dequantize_##suffix(const DequantizeArgs p) { dequantize<type>(p); }
+LORA_FOR_ELEMENTS(LORA_DEQUANTIZE)
 
 }  // namespace lora::cuda

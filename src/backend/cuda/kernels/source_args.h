@@ -1,4 +1,4 @@
-// Arguments of the kernels that make activations from integers and timesteps.
+// Arguments of the kernels that make values from integers and timesteps.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +20,19 @@ struct TimestepEmbeddingArgs {
     void* dst = nullptr;  // [count][2 * half]
     int64_t count = 0;
     int64_t half = 0;
+};
+
+// Elements that a thread makes where rows allow it.
+inline constexpr int kDequantizedPiece = 16;
+
+// dst = (src - 128) * scale[row]
+struct DequantizeArgs {
+    const uint8_t* src = nullptr;
+    const float* scale = nullptr;
+    void* dst = nullptr;
+    int64_t count = 0;
+    int64_t length = 0;  // of a row
+    int aligned = 0;     // rows and operands allow whole pieces
 };
 
 }  // namespace lora::cuda

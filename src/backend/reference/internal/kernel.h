@@ -94,6 +94,7 @@ void sum_spatial(const NodeRun& run);
 void mix_rows(const NodeRun& run);
 void embedding(const NodeRun& run);
 void timestep_embedding(const NodeRun& run);
+void dequantize(const NodeRun& run);
 void weighted_mse(const NodeRun& run);
 void weighted_mse_backward(const NodeRun& run);
 void sum_squares(const NodeRun& run);
