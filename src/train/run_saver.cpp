@@ -39,6 +39,7 @@ void RunSaver::save_run_state(const std::string& name, const Progress& progress,
                      .batch_idx = progress.next_batch,
                      .identity = parts_.metadata.identity,
                      .losses = progress.losses.losses(),
+                     .loss_scale = progress.loss_scale,
                      .fixed = parts_.fixed,
                      .free = parts_.free,
                      .plan = parts_.plan};

@@ -8,6 +8,7 @@
 
 #include "train/events.h"
 #include "train/loss_average.h"
+#include "train/loss_scaler.h"
 #include "train/metadata.h"
 #include "train/optimizer.h"
 #include "train/state.h"
@@ -20,6 +21,7 @@ struct Progress {
     int64_t next_epoch = 1;  // 1-based
     int64_t next_batch = 0;
     LossAverage losses;
+    std::optional<LossScale> loss_scale;  // with fp16
 };
 
 class RunSaver {

@@ -129,23 +129,26 @@ Settings free_settings(const TrainOptions& o) {
 DType compute_dtype(const DeviceOptions& options,
                     const backend::Backend& backend,
                     Diagnostics& warnings) {
-    if (options.mixed_precision == "no") return DType::kF32;
+    const std::string& wanted = options.mixed_precision;
+    if (wanted == "no") return DType::kF32;
+    const bool likes_fp16 = wanted == "auto" && backend.preferred_dtype() == DType::kF16;
+    if ((wanted == "fp16" || likes_fp16) && backend.supports(DType::kF16)) return DType::kF16;
     if (backend.supports(DType::kBF16) && backend.preferred_dtype() == DType::kBF16) {
-        if (options.mixed_precision == "fp16") {
+        if (wanted == "fp16") {
             warnings.push_back({Severity::kNote,
                                 "mixed_precision",
-                                "computed in bf16, which needs no "
-                                "loss scaling",
+                                "this device has no fp16; computed in bf16, which needs no loss "
+                                "scaling",
                                 ""});
         }
         return DType::kBF16;
     }
-    if (options.mixed_precision == "auto") return DType::kF32;
-    warnings.push_back({Severity::kNote,
-                        "mixed_precision",
-                        fmt::format("this device is faster in fp32 than in {}; computed in fp32",
-                                    options.mixed_precision),
-                        ""});
+    if (wanted == "auto") return DType::kF32;
+    warnings.push_back(
+        {Severity::kNote,
+         "mixed_precision",
+         fmt::format("this device is faster in fp32 than in {}; computed in fp32", wanted),
+         ""});
     return DType::kF32;
 }
 

@@ -158,7 +158,8 @@ Progress TrainingRun::Impl::fill_buffers(const ParameterBuffers& buffers) const 
     return {.step = state.summary.step,
             .next_epoch = state.summary.epoch,
             .next_batch = state.summary.batch_idx,
-            .losses = LossAverage(state.summary.losses)};
+            .losses = LossAverage(state.summary.losses),
+            .loss_scale = state.summary.loss_scale};
 }
 
 std::string TrainingRun::Impl::plan_text() const {
@@ -250,6 +251,13 @@ RunResult TrainingRun::Impl::train(const std::stop_token& stop, EventSink& event
         buffers,
         trained_ranges(network, step->trained()),
         adamw_options(options.optimizer.optimizer_args, options.optimizer.max_grad_norm));
+    std::unique_ptr<LossScaler> scaler;
+    if (dtype == DType::kF16) {
+        scaler = std::make_unique<LossScaler>(*backend,
+                                              buffers.gradients,
+                                              network.num_elements(),
+                                              progress.loss_scale.value_or(LossScale{}));
+    }
     RunSaver saver({.options = &options,
                     .network = &network,
                     .buffers = &buffers,
@@ -286,6 +294,7 @@ RunResult TrainingRun::Impl::train(const std::stop_token& stop, EventSink& event
                      .micro_step = step.get(),
                      .optimizer = &optimizer,
                      .gradients = buffers.gradients.get(),
+                     .scaler = scaler.get(),
                      .schedule = lr_schedule_options(options.optimizer, steps.max_train_steps),
                      .rates = base_rates(options.optimizer, options.network),
                      .saver = &saver,

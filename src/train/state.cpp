@@ -21,6 +21,12 @@ constexpr std::string_view kFormat = "lora.cpp train state";
 constexpr int64_t kVersion = 1;
 
 OrderedJson summary_json(const StateSummary& s) {
+    OrderedJson scale = nullptr;
+    if (s.loss_scale) {
+        scale = {{"scale", s.loss_scale->scale},
+                 {"good_updates", s.loss_scale->good_updates},
+                 {"skipped_updates", s.loss_scale->skipped_updates}};
+    }
     return {{"format", kFormat},
             {"version", kVersion},
             {"current_step", s.step},
@@ -30,6 +36,7 @@ OrderedJson summary_json(const StateSummary& s) {
             {"session_id", s.identity.session_id},
             {"started_at", s.identity.started_at},
             {"losses", s.losses},
+            {"loss_scale", scale},
             {"fixed_settings", s.fixed},
             {"free_settings", s.free},
             {"plan", s.plan}};
@@ -77,6 +84,11 @@ StateSummary summary_of(const Json& json) {
     s.identity.session_id = static_cast<uint64_t>(field<int64_t>(json, "session_id"));
     s.identity.started_at = field<double>(json, "started_at");
     s.losses = field<std::vector<double>>(json, "losses");
+    if (const auto scale = json.find("loss_scale"); scale != json.end() && !scale->is_null()) {
+        s.loss_scale = {.scale = field<double>(*scale, "scale"),
+                        .good_updates = field<int64_t>(*scale, "good_updates"),
+                        .skipped_updates = field<int64_t>(*scale, "skipped_updates")};
+    }
     s.fixed = field<Settings>(json, "fixed_settings");
     s.free = field<Settings>(json, "free_settings");
     s.plan = field<std::string>(json, "plan");

@@ -8,11 +8,13 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/diagnostic.h"
+#include "train/loss_scaler.h"
 #include "train/metadata.h"
 #include "train/network.h"
 
@@ -28,9 +30,10 @@ struct StateSummary {
     int64_t batch_idx = 0;  // next batch within that epoch
     RunIdentity identity;
     std::vector<double> losses;  // LossAverage
-    Settings fixed;              // must be the same to go on
-    Settings free;               // may differ; the rest of the run then differs too
-    std::string plan;            // identity of plans and kernels: device, build, arranged graphs
+    std::optional<LossScale> loss_scale;
+    Settings fixed;    // must be the same to go on
+    Settings free;     // may differ; the rest of the run then differs too
+    std::string plan;  // identity of plans and kernels: device, build, arranged graphs
 };
 
 struct TrainState {

@@ -113,6 +113,12 @@ ir::Graph build_step_graph(const TrainModel& model,
         builder,
         loss.loss,
         {.loss_scale = 1.0 / accumulation, .destinations = {}, .accumulate = accumulation > 1});
+    if (options.scale_loss) {
+        const ValueId scaled = row("gradient_weights");
+        for (ir::Node& node : graph.nodes()) {
+            if (node.op == ir::OpKind::kWeightedMseBackward) node.inputs[2] = scaled;
+        }
+    }
     trained.clear();
     for (const autodiff::Gradient& gradient : gradients) {
         trained.insert(graph.value(gradient.param).name);
@@ -228,6 +234,8 @@ void TrainStep::write_factors(const Planned& planned, const StepInputs& inputs) 
     write(planned, "target.of_latent", bytes_of(target_latent));
     write(planned, "target.of_noise", bytes_of(target_noise));
     write(planned, "loss_weights", bytes_of(weights));
+    for (float& weight : weights) weight *= static_cast<float>(loss_scale_);
+    write(planned, "gradient_weights", bytes_of(weights));
 }
 
 const std::vector<float>& TrainStep::context_of(std::span<const int32_t> ids) {
@@ -280,7 +288,7 @@ StepResult TrainStep::run(const StepInputs& inputs) {
     result.loss = loss;
     result.losses.resize(inputs.timesteps.size());
     planned.executable->read_output("losses", std::as_writable_bytes(std::span(result.losses)));
-    if (!std::isfinite(result.loss)) {
+    if (!std::isfinite(result.loss) && !options_.scale_loss) {
         throw Error(ErrorCode::kNumeric, fmt::format("the loss is {}", result.loss))
             .with_hint("lower the learning rate, or use --mixed_precision no");
     }

@@ -39,6 +39,9 @@ struct TrainStepOptions {
     int64_t gradient_accumulation_steps = 1;  // above 1: gradients are added to the buffer
     bool cache_contexts = false;              // captions never change: remember their states
     bool keep_prediction = false;             // prediction() can be read
+    // Gradients are multiplied by set_loss_scale(): the input "gradient_weights" [N] takes the
+    // place of "loss_weights" in the backward pass. A loss that is not finite is no error then.
+    bool scale_loss = false;
     plan::PlanOptions plan;
 };
 
@@ -82,8 +85,11 @@ public:
     // first runs would have to wait for.
     void compile(WeightStore& weights, const ParameterBuffers& parameters);
     // Adds the batch's gradients to the buffer (or replaces them without accumulation).
-    // Errors  kNumeric when the loss is not finite.
+    // Errors  kNumeric when the loss is not finite, unless it is scaled.
     StepResult run(const StepInputs& inputs);
+
+    // With scale_loss, for the runs to come. 1 at first.
+    void set_loss_scale(double scale) { loss_scale_ = scale; }
 
     // After run(), with keep_prediction: [N, 4, h, w].
     [[nodiscard]] Tensor prediction() const;
@@ -129,6 +135,7 @@ private:
     std::shared_ptr<backend::Buffer> inputs_;
     std::map<std::vector<int32_t>, std::vector<float>> contexts_;
     StepShape last_;
+    double loss_scale_ = 1;
 };
 
 }  // namespace lora::train

@@ -2,10 +2,12 @@
 
 #include <chrono>
 #include <cmath>
+#include <limits>
 
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "train/step_inputs.h"
 
 namespace lora::train {
@@ -19,7 +21,11 @@ double now_s() {
 }  // namespace
 
 Trainer::Trainer(Parts parts, Progress progress)
-    : parts_(std::move(parts)), progress_(std::move(progress)) {}
+    : parts_(std::move(parts)), progress_(std::move(progress)) {
+    if (parts_.scaler == nullptr) return;
+    progress_.loss_scale = parts_.scaler->state();
+    parts_.micro_step->set_loss_scale(parts_.scaler->state().scale);
+}
 
 RunResult Trainer::run(const std::stop_token& stop) {
     if (parts_.previews != nullptr && progress_.step == 0) parts_.previews->at_start();
@@ -49,17 +55,33 @@ void Trainer::accumulate(data::Batch& batch) {
         make_step_inputs(batch, parts_.options->loss, parts_.seed, micro_step);
     last_loss_ = with_context(fmt::format("in step {}, epoch {}", progress_.step + 1, batch.epoch),
                               [&] { return parts_.micro_step->run(inputs).loss; });
-    progress_.losses.add(batch.batch_idx, last_loss_);
+    // With fp16 it may be out of range; the update is skipped then.
+    if (std::isfinite(last_loss_)) progress_.losses.add(batch.batch_idx, last_loss_);
     progress_.next_epoch = batch.ends_epoch ? batch.epoch + 1 : batch.epoch;
     progress_.next_batch = batch.ends_epoch ? 0 : batch.batch_idx + 1;
 }
 
+double Trainer::apply_update(const Optimizer::Rates& rates) {
+    if (parts_.scaler == nullptr) return parts_.optimizer->update(updates_done() + 1, rates);
+    const bool finite = parts_.scaler->unscale();
+    const double norm = finite ? parts_.optimizer->update(updates_done() + 1, rates)
+                               : std::numeric_limits<double>::infinity();
+    if (!finite) {
+        log::info("step {} is skipped: its gradients are out of range; the loss scale is {} now",
+                  progress_.step + 1,
+                  parts_.scaler->state().scale);
+    }
+    progress_.loss_scale = parts_.scaler->state();
+    parts_.micro_step->set_loss_scale(parts_.scaler->state().scale);
+    return norm;
+}
+
 void Trainer::update(const data::Batch& batch) {
-    const double multiplier = lr_multiplier(parts_.schedule, progress_.step);
+    const double multiplier = lr_multiplier(parts_.schedule, updates_done());
     const Optimizer::Rates rates{.text_encoder = parts_.rates.text_encoder * multiplier,
                                  .unet = parts_.rates.unet * multiplier};
-    const double norm = parts_.optimizer->update(progress_.step + 1, rates);
-    if (!std::isfinite(norm)) {
+    const double norm = apply_update(rates);
+    if (!std::isfinite(norm) && parts_.scaler == nullptr) {
         throw Error(ErrorCode::kNumeric,
                     fmt::format("the gradient norm is {} in step {}", norm, progress_.step + 1))
             .with_hint(

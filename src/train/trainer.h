@@ -30,6 +30,7 @@ public:
         TrainStep* micro_step = nullptr;
         Optimizer* optimizer = nullptr;
         backend::Buffer* gradients = nullptr;
+        LossScaler* scaler = nullptr;  // with fp16
         LrScheduleOptions schedule;
         Optimizer::Rates rates;  // at multiplier 1
         RunSaver* saver = nullptr;
@@ -46,9 +47,15 @@ private:
     void begin_epoch(const data::Batch& batch);
     void accumulate(data::Batch& batch);
     void update(const data::Batch& batch);
+    // The gradient norm; with fp16 the update may be skipped, and the norm then is not finite.
+    double apply_update(const Optimizer::Rates& rates);
     void save_due(const data::Batch& batch);
     [[nodiscard]] bool is_finished() const {
         return progress_.step >= parts_.steps.max_train_steps;
+    }
+    // Skipped ones move neither the schedule nor the optimizer's own count.
+    [[nodiscard]] int64_t updates_done() const {
+        return progress_.step - (progress_.loss_scale ? progress_.loss_scale->skipped_updates : 0);
     }
     [[noreturn]] void cancel();
     RunResult finish();

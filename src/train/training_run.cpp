@@ -183,6 +183,7 @@ void TrainingRun::Impl::make_step() {
                          .perturbs_noise = options.loss.noise.ip_noise_gamma != 0,
                          .gradient_accumulation_steps = options.length.gradient_accumulation_steps,
                          .cache_contexts = captions_are_fixed(),
+                         .scale_loss = dtype == DType::kF16,
                          .plan = {.max_arena_bytes = arena_limit,
                                   .recompute_all = options.device.gradient_checkpointing}});
     const std::vector<StepShape> shapes = step_shapes();

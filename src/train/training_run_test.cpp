@@ -443,6 +443,34 @@ TEST_F(TrainingRunTest, WeightsInEightBitsTrainNearlyAlike) {
     EXPECT_NEAR(quantized, exact, 0.02 * exact);
 }
 
+TEST_F(TrainingRunTest, Fp16ScalesItsLossAndResumes) {
+    TrainOptions o = options("fp16");
+    o.device.mixed_precision = "fp16";
+    o.save.save_state_on_train_end = true;
+    std::vector<double> norms;
+    CallbackSink sink([&](const Event& event) {
+        if (const auto* step = std::get_if<StepDone>(&event)) norms.push_back(step->grad_norm);
+    });
+    train(o, sink);
+    const std::string whole = read_text_file(join_path(root_, "fp16/dot.safetensors"));
+    const StateSummary state = read_state_summary(join_path(root_, "fp16/dot-state"));
+    ASSERT_TRUE(state.loss_scale.has_value());
+    EXPECT_EQ(state.loss_scale->good_updates + state.loss_scale->skipped_updates, 4);
+    // Norms are those of the gradients themselves, whatever the scale.
+    std::vector<double> exact;
+    CallbackSink exact_sink([&](const Event& event) {
+        if (const auto* step = std::get_if<StepDone>(&event)) exact.push_back(step->grad_norm);
+    });
+    train(options("fp32"), exact_sink);
+    ASSERT_EQ(norms.size(), exact.size());
+    EXPECT_NEAR(norms[0], exact[0], 0.02 * exact[0]);
+
+    o.save.output_dir = join_path(root_, "fp16-stopped");
+    ASSERT_EQ(stop_after(o, 2), ErrorCode::kCancelled);
+    o.save.resume = "auto";
+    EXPECT_EQ(read_text_file(train(o).output_file), whole);
+}
+
 TEST(CheckOptions, FindsEveryMistakeAtOnce) {
     TrainOptions o;
     o.latents.random_crop = true;
