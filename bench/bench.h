@@ -25,6 +25,7 @@ struct Options {
     int repeats = 5;
     bool nodes = false;  // step, sample: one line an operator too
     bool floor = true;
+    bool vendor = false;  // op: beside NVIDIA's libraries
 };
 
 // Errors  kConfig.
@@ -33,6 +34,8 @@ struct Options {
 [[nodiscard]] DType dtype_of(const Options& options, const backend::Backend& backend);
 
 void run_op(const Options& options);
+// Errors  kDevice without a card or without the libraries.
+void run_vendor(const Options& options);
 void run_step(const Options& options);
 void run_sample(const Options& options);
 void run_io(const Options& options);

@@ -12,6 +12,7 @@ namespace {
 
 constexpr const char* kUsage =
     "usage: lora_bench op [PART OF A NAME]      operators at the sizes of SD 1.5\n"
+    "       lora_bench op --vendor [--batch N]  the UNet's products beside cuBLASLt and cuDNN\n"
     "       lora_bench step --model FILE        a training step, beside its products' floor\n"
     "       lora_bench sample --model FILE      one UNet evaluation and one VAE decode\n"
     "       lora_bench io [FILE...]             reading model files and pictures\n"
@@ -73,7 +74,13 @@ void set_option(lora::bench::Options& o, const std::string& name, const std::str
 
 int run(const std::vector<std::string>& words) {
     const lora::bench::Options options = lora::bench::parse_options(words);
-    if (options.command == "op") {
+    if (options.command == "op" && options.vendor) {
+#ifdef LORA_HAVE_CUDA_BACKEND
+        lora::bench::run_vendor(options);
+#else
+        throw lora::Error(lora::ErrorCode::kDevice, "this program was built without cuda");
+#endif
+    } else if (options.command == "op") {
         lora::bench::run_op(options);
     } else if (options.command == "step") {
         lora::bench::run_step(options);
@@ -98,6 +105,8 @@ lora::bench::Options lora::bench::parse_options(const std::vector<std::string>& 
         if (word == "--json") continue;
         if (word == "--nodes") {
             o.nodes = true;
+        } else if (word == "--vendor") {
+            o.vendor = true;
         } else if (word == "--no_floor") {
             o.floor = false;
         } else if (word.rfind("--", 0) != 0) {

@@ -1,3 +1,4 @@
+#include "app/backends.h"
 #include "app/internal/backends_cuda.h"
 #include "base/check.h"
 
@@ -16,5 +17,7 @@ void add_cuda(backend::Registry& registry) {
     entry.priority = 20;
     registry.add(std::move(entry));
 }
+
+std::vector<std::pair<std::string, std::string>> vendor_libraries() { return {}; }
 
 }  // namespace lora::app

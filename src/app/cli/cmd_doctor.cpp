@@ -1,6 +1,7 @@
 // `lora doctor`: what this machine has and what that means for training.
 #include <fmt/format.h>
 
+#include "app/backends.h"
 #include "app/cli/command.h"
 #include "app/cli/terminal.h"
 #include "app/machine.h"
@@ -61,6 +62,12 @@ Line precision_advice(DType dtype) {
                         dtype_name(dtype))};
 }
 
+OrderedJson libraries_json() {
+    OrderedJson json = OrderedJson::object();
+    for (const auto& [name, version] : vendor_libraries()) json[name] = version;
+    return json;
+}
+
 }  // namespace
 
 int run_doctor(const Context& context, const config::Loaded& loaded) {
@@ -80,6 +87,7 @@ int run_doctor(const Context& context, const config::Loaded& loaded) {
                                   {"memory_bytes", machine.memory_bytes},
                                   {"free_memory_bytes", machine.free_memory_bytes},
                                   {"backends", backends},
+                                  {"libraries", libraries_json()},
                                   {"backend", std::string(backend->name())},
                                   {"device", backend->device_description()},
                                   {"dtype", dtype_name(backend->preferred_dtype())},
@@ -108,6 +116,11 @@ int run_doctor(const Context& context, const config::Loaded& loaded) {
             !reason.empty() ? reason
                             : (chosen ? (zh ? "使用中" : "chosen") : (zh ? "可用" : "available"));
         line(fmt::format("backend {}", entry.name), fmt::format("後端 {}", entry.name), state);
+    }
+    for (const auto& [name, version] : vendor_libraries()) {
+        const std::string_view absent =
+            zh ? "未找到(訓練不需要)" : "not found (training needs none)";
+        line(name, name, version.empty() ? absent : version);
     }
     line("device", "裝置", backend->device_description());
     line("precision", "精度", zh ? precision.zh : precision.en);

@@ -13,7 +13,7 @@ namespace lora::cuda {
 namespace {
 
 // What the last piece of the pool leaves free, the driver's own rounding, and the graphs.
-constexpr size_t kRoundingBytes = size_t{64} << 20;
+constexpr size_t kRoundingBytes = size_t{112} << 20;
 
 class CudaBackend : public backend::Backend {
 public:

@@ -70,15 +70,12 @@ void Tuner::load() {
     if (wrong) log::warning("{} is made anew: {}", cache_path_, wrong->message());
 }
 
-double Tuner::time_us(const Launches& launches) {
+double Tuner::time_us(const std::function<void()>& run) {
     const Driver& driver = card_->driver();
     DriverHandle begin = nullptr;
     DriverHandle end = nullptr;
     driver.check(driver.create_event(&begin, 0), "making an event");
     driver.check(driver.create_event(&end, 0), "making an event");
-    const auto run = [&] {
-        for (const Launch& launch : launches) card_->launch(launch);
-    };
     run();
     double best = std::numeric_limits<double>::infinity();
     for (int round = 0; round < kRounds; ++round) {
@@ -111,7 +108,13 @@ void Tuner::decide(const ProductShape& shape, const std::function<Launches()>& l
     double best_us = std::numeric_limits<double>::infinity();
     for (const ProductConfig& candidate : candidates) {
         products_->set(shape, candidate);
-        const double us = candidates.size() == 1 ? 0.0 : time_us(launches());
+        double us = 0;
+        if (candidates.size() > 1) {
+            const Launches made = launches();
+            us = time_us([&] {
+                for (const Launch& launch : made) card_->launch(launch);
+            });
+        }
         log::debug("{}: {} / {} takes {:.1f} us",
                    key,
                    product_tile_name(candidate.tile),

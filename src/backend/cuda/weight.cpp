@@ -81,9 +81,12 @@ std::unique_ptr<PooledMemory> CudaWeight::make_bytes(int64_t taps) {
         const auto count = static_cast<size_t>(taps);
         const auto channels = static_cast<size_t>(source_.shape[1]);
         const size_t per_row = count * channels;
-        for (size_t i = 0; i < bytes.size(); ++i) {
-            const size_t at = i % per_row;
-            reordered[i - at + at % count * channels + at / count] = bytes[i];
+        for (size_t row = 0; row < bytes.size(); row += per_row) {
+            for (size_t channel = 0; channel < channels; ++channel) {
+                for (size_t tap = 0; tap < count; ++tap) {
+                    reordered[row + tap * channels + channel] = bytes[row + channel * count + tap];
+                }
+            }
         }
         bytes = reordered;
     }

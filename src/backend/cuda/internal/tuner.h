@@ -23,10 +23,11 @@ public:
     // Writes what was decided since the last call; a folder that cannot be written is left alone.
     void save();
     [[nodiscard]] int64_t num_decided() const { return num_decided_; }
+    // Of what `run` puts on the card's stream, the best of a few rounds.
+    [[nodiscard]] double time_us(const std::function<void()>& run);
 
 private:
     void load();
-    [[nodiscard]] double time_us(const Launches& launches);
 
     std::shared_ptr<Card> card_;
     std::shared_ptr<Products> products_;
