@@ -234,7 +234,7 @@ __device__ __forceinline__ void multiply_steps(const HopperBlock<Tile>& block,
             base + stage * Tile::kStageBytes + warpgroup * (Tile::kRowTiles * 64 * Tile::kRowBytes);
         const uint32_t b = base + stage * Tile::kStageBytes + Tile::kABytes;
         barrier_wait(arrived + stage * 8, i / Tile::kStages % 2);
-        if (i == block.count2 && i > 0) {
+        if (!Tile::kMakesMid && i == block.count2 && i > 0) {
             // The second product is done; from here on the first is added to it.
             wgmma_wait<0>();
 #pragma unroll
@@ -274,7 +274,8 @@ template <typename T, bool kDepthContiguous, typename Tile>
 __device__ __forceinline__ void add_second(const ProductArgs& p,
                                            const HopperBlock<Tile>& block,
                                            HopperSums<Tile>& sums,
-                                           uint32_t b2) {
+                                           uint32_t b2,
+                                           bool whole) {
     constexpr int kStep = HopperSums<Tile>::kStep;
     constexpr int kPairs = HopperSums<Tile>::kMidCount / 2;
     const int lane = static_cast<int>(threadIdx.x) % 32;
@@ -293,7 +294,7 @@ __device__ __forceinline__ void add_second(const ProductArgs& p,
             memcpy(&held[r][i / 4][i % 4], &pair, sizeof(pair));
             const int m = row + i % 2 * 8;
             const int n = i / 2 * 8 + lane % 4 * 2;
-            if (block.first_column == 0 && m < p.m && n < p.k2) {
+            if (whole && block.first_column == 0 && m < p.m && n < p.k2) {
                 T* to = static_cast<T*>(p.mid) + static_cast<int64_t>(m) * p.k2 + n;
                 *reinterpret_cast<Vector<T, 2>*>(to) = pair;
             }
@@ -387,10 +388,10 @@ __device__ __forceinline__ void gemm_hopper(const HopperProductArgs& args) {
         if constexpr (Tile::kMakesMid) {
             const int stage = block.count % Tile::kStages;
             barrier_wait(arrived + stage * 8, block.count / Tile::kStages % 2);
-            if (whole) {
-                add_second<T, kDepthContiguous, Tile>(
-                    p, block, sums, base + stage * Tile::kStageBytes + Tile::kABytes);
-            }
+            // Blocks without the whole sum do it for nothing: behind a branch that ptxas cannot see
+            // to be the same for all threads, it would run every wgmma of the kernel one by one.
+            add_second<T, kDepthContiguous, Tile>(
+                p, block, sums, base + stage * Tile::kStageBytes + Tile::kABytes, whole);
         }
         wait();  // nobody reads the stages any more
         if (whole) {
