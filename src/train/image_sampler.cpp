@@ -158,7 +158,7 @@ GraphRunner& ImageSampler::text_runner(const Shape& ids) {
     if (const auto it = runners_.find(key); it != runners_.end()) return *it->second;
     ir::Graph graph;
     ir::Builder b(graph);
-    const nn::NetContext net{&b, options_.dtype, &options_.lora};
+    const nn::NetContext net{&b, options_.dtype, &options_.lora, options_.quantize_base};
     const nn::ValueId input = b.input("ids", DType::kI32, Shape{ids[0] * ids[1], ids[2]});
     const nn::ValueId states = models::build_clip_text(net, info_.text, input, options_.clip_skip);
     const nn::ValueId context = models::stack_chunks(net, b.cast(states, DType::kF32), ids[1]);
@@ -171,7 +171,7 @@ GraphRunner& ImageSampler::unet_runner(const Shape& latents, const Shape& contex
     if (const auto it = runners_.find(key); it != runners_.end()) return *it->second;
     ir::Graph graph;
     ir::Builder b(graph);
-    const nn::NetContext net{&b, options_.dtype, &options_.lora};
+    const nn::NetContext net{&b, options_.dtype, &options_.lora, options_.quantize_base};
     const nn::ValueId prediction =
         models::build_unet(net,
                            info_.unet,

@@ -25,6 +25,7 @@ namespace lora::train {
 
 struct ImageSamplerOptions {
     DType dtype = DType::kF32;
+    bool quantize_base = false;  // the frozen weights of text encoder and UNet in 8 bits
     int64_t clip_skip = 1;
     // Branches of LoRA files (their weights must be in the store), or the trainable ones of a run,
     // whose buffers then stand in `parameters`.

@@ -53,6 +53,7 @@ void Previews::after_epoch(int64_t step, int64_t epoch) {
 std::unique_ptr<ImageSampler> Previews::make_sampler() const {
     ImageSamplerOptions options;
     options.dtype = parts_.model->dtype;
+    options.quantize_base = parts_.model->quantize_base;
     options.clip_skip = std::max<int64_t>(1, parts_.model->clip_skip);
     options.lora = parts_.model->attachments;
     for (const ParameterEntry& entry : parts_.model->network.entries()) {

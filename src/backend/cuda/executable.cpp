@@ -89,8 +89,8 @@ public:
         : session_(std::move(session)), plan_(std::move(plan)), bindings_(bindings) {
         const char* trace = std::getenv("LORA_TRACE");
         print_trace_ = trace != nullptr && std::strcmp(trace, "1") == 0;
-        session_.arena->reserve(plan_.arena_bytes);
         place_parameter_copies();
+        reserve();
         find_made_on_the_way();
         // Weights are uploaded now, so that a missing or wrong one is told at once.
         for (const ir::Node& node : plan_.graph.nodes()) {
@@ -183,7 +183,7 @@ private:
             used += static_cast<size_t>(round_up(
                 static_cast<int64_t>(plan_.graph.value(node.outputs[0]).num_bytes()), 256));
         }
-        if (used > 0) session_.parameter_copies->reserve(used);
+        copies_bytes_ = used;
     }
 
     // Nodes whose results other nodes' kernels make (mid_source).
@@ -326,8 +326,15 @@ private:
         }
     }
 
+    // Nothing to do unless a larger plan found no room and left none.
+    void reserve() {
+        session_.arena->reserve(plan_.arena_bytes);
+        if (copies_bytes_ > 0) session_.parameter_copies->reserve(copies_bytes_);
+    }
+
     // Launches and the graph, made once and again when the arena has moved.
     void make_ready() {
+        reserve();
         const int64_t generation =
             session_.arena->generation() + session_.parameter_copies->generation();
         if (handles_ && generation_ == generation) return;
@@ -470,6 +477,7 @@ private:
     plan::MemoryPlan plan_;
     backend::Bindings bindings_;
     std::unordered_map<int32_t, size_t> parameter_copies_;  // value index -> offset
+    size_t copies_bytes_ = 0;                               // of all of them
     std::vector<bool> made_on_the_way_;                     // by node
     std::unique_ptr<DeviceMemory> cast_pieces_;
     std::unique_ptr<DeviceMemory> arrivals_;
@@ -487,8 +495,8 @@ private:
 void Arena::reserve(size_t size_bytes) {
     if (memory_ && memory_->size_bytes() >= size_bytes) return;
     memory_.reset();
+    ++generation_;  // also when there is no room: what lay here is gone
     memory_ = std::make_unique<DeviceMemory>(card_, size_bytes);
-    ++generation_;
 }
 
 DeviceMemory& GradientWorkspace::reserved() {
