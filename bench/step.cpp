@@ -61,8 +61,7 @@ void run_batch(const Options& options, const Session& s, int64_t batch) {
     const auto start = std::chrono::steady_clock::now();
     step.compile(weights, buffers);
     const std::chrono::duration<double> load = std::chrono::steady_clock::now() - start;
-    train::Optimizer optimizer(
-        *s.backend, buffers, train::trained_ranges(layout, step.trained()), {});
+    train::Optimizer optimizer(*s.backend, buffers, layout, step.trained());
     const size_t resident = train::resident_bytes();
     const bool fresh_peak = train::reset_peak_resident();
 

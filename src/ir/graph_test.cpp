@@ -156,10 +156,23 @@ TEST_F(VerifyTest, FindsTwoWriters) {
 
 TEST_F(VerifyTest, FindsUpdateOfATemporary) {
     const ValueId scalar = b_.input("clip", DType::kF32, {});
-    const ValueId schedule = b_.input("schedule", DType::kF32, {3});
-    const ValueId m = b_.state("m", {2, 4});
-    const ValueId v = b_.state("v", {2, 4});
-    b_.node(OpKind::kAdamW, {y_, x_, m, v, scalar, schedule});
+    const ValueId schedule = b_.input("schedule", DType::kF32, {1, 4});
+    const ValueId pieces = b_.input("pieces", DType::kI32, {1, 4});
+    const ValueId m = b_.state("m", {8});
+    const ValueId temporary = b_.reshape(y_, {8});
+    b_.node(OpKind::kUpdateStep,
+            {temporary,
+             m,
+             m,
+             kNoValue,
+             kNoValue,
+             kNoValue,
+             kNoValue,
+             scalar,
+             schedule,
+             pieces,
+             kNoValue},
+            {.update = {.rule = UpdateRule::kLion}});
     EXPECT_THROW(verify(graph_), Error);
 }
 

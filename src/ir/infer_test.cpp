@@ -180,8 +180,18 @@ TEST_F(InferTest, LossAndUpdate) {
     expect_rejected(OpKind::kWeightedMse, {value({2, 3}), value({3, 2}), value({2})});
     expect_rejected(OpKind::kClipCoefficient, {value({1})});
     const ValueId flat = value({5});
-    expect_rejected(OpKind::kAdamW, {flat, flat, flat, value({4}), value({}), value({3})});
-    expect_rejected(OpKind::kAdamW, {flat, flat, flat, flat, value({}), value({2})});
+    const ValueId pieces = value({2, 4}, DType::kI32);
+    const auto step = [&](ValueId g, ValueId s1, ValueId schedule, ValueId table) {
+        return std::vector<ValueId>{
+            flat, g, flat, s1, kNoValue, kNoValue, kNoValue, value({}), schedule, table, kNoValue};
+    };
+    const Attributes adamw{.update = {.rule = UpdateRule::kAdamW}};
+    EXPECT_TRUE(
+        b_.node(OpKind::kUpdateStep, step(flat, flat, value({2, 4}), pieces), adamw).empty());
+    expect_rejected(OpKind::kUpdateStep, step(value({4}), flat, value({2, 4}), pieces), adamw);
+    expect_rejected(OpKind::kUpdateStep, step(flat, kNoValue, value({2, 4}), pieces), adamw);
+    expect_rejected(OpKind::kUpdateStep, step(flat, flat, value({2, 3}), pieces), adamw);
+    expect_rejected(OpKind::kUpdateStep, step(flat, flat, value({2, 4}), value({2, 4})), adamw);
 }
 
 }  // namespace

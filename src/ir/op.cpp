@@ -52,7 +52,11 @@ constexpr std::array<OpInfo, kNumOps> kOps = {{
     {OpKind::kWeightedMseBackward,  "weighted_mse_backward",    Family::kLoss,        3, 0,        1, false,  0, 0},
     {OpKind::kSumSquares,           "sum_squares",              Family::kUpdate,      2, 0b10,     1, false, -1, 0},
     {OpKind::kClipCoefficient,      "clip_coefficient",         Family::kUpdate,      1, 0,        2, false, -1, 0},
-    {OpKind::kAdamW,                "adamw",                    Family::kUpdate,      6, 0,        0, false, -1, 0b1101},
+    {OpKind::kUpdateGlobals,        "update_globals",           Family::kUpdate,      5, 0b11100,  1, false, -1, 0b1},
+    {OpKind::kUpdateSums,           "update_sums",              Family::kUpdate,     11, 0b1111000, 1, false, -1, 0b1111101},
+    {OpKind::kUpdateStep,           "update_step",              Family::kUpdate,     11, 0b10001111000, 0, false, -1, 0b1111101},
+    {OpKind::kUpdateStep8bit,       "update_step_8bit",         Family::kUpdate,     10, 0b110000, 0, false, -1, 0b111101},
+    {OpKind::kUpdateFactored,       "update_factored",          Family::kUpdate,     10, 0b1110000, 0, false, -1, 0b1111101},
 }};
 // clang-format on
 
@@ -80,5 +84,43 @@ std::string_view activation_name(Activation activation) {
     }
     return "?";
 }
+
+namespace {
+
+struct RuleInfo {
+    UpdateRule rule;
+    std::string_view name;
+    int num_states;
+    bool has_sums;
+};
+// clang-format off
+constexpr RuleInfo kRules[] = {
+    {UpdateRule::kAdamW,             "adamw",               2, false},
+    {UpdateRule::kLion,              "lion",                1, false},
+    {UpdateRule::kSgdNesterov,       "sgd_nesterov",        1, false},
+    {UpdateRule::kScheduleFreeAdamW, "schedule_free_adamw", 2, false},
+    {UpdateRule::kDAdaptAdam,        "dadapt_adam",         3, true},
+    {UpdateRule::kDAdaptLion,        "dadapt_lion",         2, true},
+    {UpdateRule::kDAdaptSgd,         "dadapt_sgd",          2, true},
+    {UpdateRule::kDAdaptAdan,        "dadapt_adan",         5, true},
+    {UpdateRule::kProdigy,           "prodigy",             4, true},
+    {UpdateRule::kAdafactor,         "adafactor",           0, false},
+    {UpdateRule::kCame,              "came",                0, false},
+};
+// clang-format on
+
+const RuleInfo& rule_info(UpdateRule rule) {
+    for (const RuleInfo& row : kRules) {
+        if (row.rule == rule) return row;
+    }
+    LORA_CHECK(false, "an update rule without a row");
+    return kRules[0];
+}
+
+}  // namespace
+
+std::string_view update_rule_name(UpdateRule rule) { return rule_info(rule).name; }
+int num_update_states(UpdateRule rule) { return rule_info(rule).num_states; }
+bool has_update_sums(UpdateRule rule) { return rule_info(rule).has_sums; }
 
 }  // namespace lora::ir

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ir/update_rule.h"
 #include "tensor/dtype.h"
 #include "tensor/shape.h"
 
@@ -89,14 +90,33 @@ enum class OpKind : uint8_t {
                            //   loss [] = mean_n weights[n] losses[n], losses [N]; both fp32
     kWeightedMseBackward,  // prediction, target, weights -> d_prediction of attrs.alpha * loss
 
-    // Update of one flat range. These write their first inputs in place and have the outputs named.
-    kSumSquares,       // x -> [] fp32, summed in fp64; [addend []] is added
+    // Update of the trainable parameters.
+    kSumSquares,       // x -> [] fp32 (F64 for F64), summed in fp64; [addend []] is added
     kClipCoefficient,  // sum_squares [] -> coefficient [] = min(1, attrs.alpha / (sqrt(s) + 1e-6)),
                        //   norm [] = sqrt(s); attrs.alpha 0: coefficient 1
-    kAdamW,  // p, g, m, v (flat, same length; p, m, v in place), clip [], schedule [3] f32 =
-             //   {lr, 1 - beta1^t, 1 - beta2^t} -> nothing; attrs.beta1, beta2, eps,
-             //   weight_decay. g' = clip g; p *= 1 - lr wd; m, v moments;
-             //   p -= lr / bc1 * m / (sqrt(v) / sqrt(bc2) + eps)
+    //
+    // The optimizer's methods (attrs.update.rule) over the flat buffers p and g [n] (fp32, or F64
+    // for F64). Only what the table `pieces` [P, 4] I32 names is touched, a row a piece of one
+    // tensor: {first element, count, group, first element of its state}. schedule [G, 4] has a row
+    // a group: {lr, then what the rule needs of the step's number}. g' = clip g.
+    // States s0 .. s4 (1-D, in place), by rule:
+    //   adamw m, v; lion m; sgd_nesterov b; schedule_free_adamw v, z; dadapt_adam m, v, s;
+    //   dadapt_lion m, s; dadapt_sgd s, p0; dadapt_adan m, diff, v, s, previous g';
+    //   prodigy m, v, s, p0
+    // Formulas: backend/reference/update.cpp.
+    kUpdateGlobals,  // globals [8] (in place), schedule, [sums [4]], [sum_squares []], [clip []] ->
+                     //   scalars [8]; without sums: what the sums need; with them: the end of the
+                     //   estimate of d
+    kUpdateSums,  // p, g, s0, [s1], [s2], [s3], [s4], clip, schedule, pieces, scalars -> sums [4]:
+                  //   moves states on and sums over all pieces; dadapt_lion moves p too
+    kUpdateStep,  // p, g, s0, [s1], [s2], [s3], [s4], clip, schedule, pieces, [scalars] -> nothing;
+                  //   moves p (and states, where there was no update_sums)
+    kUpdateStep8bit,  // p, g, q0 u8, absmax0 [P], [q1], [absmax1], clip, schedule, pieces,
+                      //   maps [2, 256] (dynamic_map.h) -> nothing. States in 8 bit, a piece a
+                      //   block of at most 256; adamw, lion, sgd_nesterov
+    kUpdateFactored,  // p, g, row, col, [m], [res_row], [res_col], clip, schedule, tensors [T, 7]
+                      //   I32 = {first, count, group, rows, cols, first of row, first of col} ->
+                      //   nothing. A tensor is count / (rows cols) matrices; adafactor, came
     kCount_,
 };
 
@@ -111,6 +131,25 @@ enum class OpFamily : uint8_t {
     kSource,
     kLoss,
     kUpdate,
+};
+
+struct UpdateAttributes {
+    UpdateRule rule = UpdateRule::kAdamW;
+    double beta1 = 0.9;  // sgd_nesterov, dadapt_sgd: the momentum
+    double beta2 = 0.999;
+    double beta3 = 0;  // dadapt_adan, prodigy, came
+    double eps = 1e-8;
+    double eps2 = 1e-3;  // adafactor, came
+    double weight_decay = 0;
+    double growth_rate = 0;      // dadapt_*, prodigy: d grows by at most this factor; 0: no limit
+    double d_coef = 1;           // prodigy
+    double clip_threshold = 1;   // adafactor, came
+    double weight_lr_power = 2;  // schedule_free_adamw
+    bool decouple = true;        // dadapt_adam, prodigy: decay apart from the gradient
+    bool decay_last = false;     // adamw: after the step, as bitsandbytes does
+    bool safeguard_warmup = false;  // prodigy
+    bool no_prox = false;           // dadapt_adan
+    bool scale_parameter = true;    // adafactor
 };
 
 enum class Activation : uint8_t { kNone, kSilu, kGelu, kQuickGelu };
@@ -140,9 +179,7 @@ struct Attributes {
     double alpha = 1;
     double alpha2 = 1;  // of a second product
     double eps = 1e-5;
-    double beta1 = 0.9;
-    double beta2 = 0.999;
-    double weight_decay = 0;
+    UpdateAttributes update = {};
     bool causal = false;
     bool transpose_weight = false;
     bool accumulate = false;
@@ -162,5 +199,10 @@ struct OpInfo {
 
 [[nodiscard]] const OpInfo& op_info(OpKind kind);
 [[nodiscard]] std::string_view activation_name(Activation activation);
+[[nodiscard]] std::string_view update_rule_name(UpdateRule rule);
+// States s0, s1, ... of update_sums and update_step (adafactor, came: none of these).
+[[nodiscard]] int num_update_states(UpdateRule rule);
+// Whether update_sums and update_globals go before update_step, which dadapt_lion does without.
+[[nodiscard]] bool has_update_sums(UpdateRule rule);
 
 }  // namespace lora::ir

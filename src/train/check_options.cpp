@@ -1,10 +1,8 @@
 // What can be told wrong about options before anything is opened; see training_run.h.
-#include <algorithm>
-#include <cctype>
-
 #include <fmt/format.h>
 
 #include "base/attempt.h"
+#include "base/error.h"
 #include "train/lora_file.h"
 #include "train/network_args.h"
 #include "train/run_settings.h"
@@ -93,17 +91,11 @@ private:
 
     void check_optimizer() {
         const OptimizerOptions& p = o_.optimizer;
-        std::string type = p.optimizer_type;
-        std::transform(type.begin(), type.end(), type.begin(), [](unsigned char c) {
-            return static_cast<char>(std::tolower(c));
+        judge("optimizer_type", [&] {
+            const OptimizerSpec spec = optimizer_spec(p.optimizer_type, p.optimizer_args);
+            if (spec.adapts_rate()) check_one_rate(spec);
         });
-        if (type != "adamw" && !type.empty()) {
-            refuse("optimizer_type",
-                   fmt::format("optimizer_type {} is not known", p.optimizer_type),
-                   "AdamW");
-        }
-        judge("optimizer_args", [&] { (void)adamw_options(p.optimizer_args); });
-        const Optimizer::Rates rates = base_rates(p, o_.network);
+        const Rates rates = base_rates(p, o_.network);
         for (const double rate : {rates.unet, rates.text_encoder, p.learning_rate}) {
             if (!(rate >= 0)) refuse("learning_rate", "a learning rate is negative");
         }
@@ -128,6 +120,26 @@ private:
         const bool in_table = o_.loss.min_timestep >= 0 && o_.loss.max_timestep <= 1000 &&
                               o_.loss.min_timestep <= o_.loss.max_timestep;
         if (!in_table) refuse("min_timestep", "timesteps lie within 0 and 1000");
+    }
+
+    // One d serves all parts: their rates must be the same.
+    void check_one_rate(const OptimizerSpec& spec) {
+        const Rates rates = base_rates(o_.optimizer, o_.network);
+        const GroupOptions groups = read_network_args(o_.network).blocks.groups;
+        const bool by_part =
+            rates.unet > 0 && rates.text_encoder > 0 && rates.unet != rates.text_encoder;
+        if (!by_part && !groups.block_weights && groups.loraplus_unet_lr_ratio == 0 &&
+            groups.loraplus_text_encoder_lr_ratio == 0) {
+            return;
+        }
+        throw Error(ErrorCode::kConfig,
+                    fmt::format("{} finds one learning rate for everything; unet_lr {} and "
+                                "text_encoder_lr {} (and weights of blocks or of lora_up) must not "
+                                "differ",
+                                spec.name,
+                                rates.unet,
+                                rates.text_encoder))
+            .with_hint("set learning_rate, unet_lr and text_encoder_lr to 1");
     }
 
     void check_length() {

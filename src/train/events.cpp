@@ -46,16 +46,22 @@ struct ToJson {
         return {{"event", "epoch_started"}, {"epoch", e.epoch}, {"epochs", e.epochs}};
     }
     OrderedJson operator()(const StepDone& e) const {
-        return {{"event", "step_done"},
-                {"step", e.step},
-                {"steps", e.steps},
-                {"epoch", e.epoch},
-                {"loss", e.loss},
-                {"average_loss", e.average_loss},
-                {"lr_unet", e.lr_unet},
-                {"lr_text_encoder", e.lr_text_encoder},
-                {"grad_norm", e.grad_norm},
-                {"step_ms", e.step_ms}};
+        OrderedJson json = {{"event", "step_done"},
+                            {"step", e.step},
+                            {"steps", e.steps},
+                            {"epoch", e.epoch},
+                            {"loss", e.loss},
+                            {"average_loss", e.average_loss},
+                            {"lr_unet", e.lr_unet},
+                            {"lr_text_encoder", e.lr_text_encoder},
+                            {"grad_norm", e.grad_norm},
+                            {"step_ms", e.step_ms}};
+        if (e.d > 0) {
+            json["d"] = e.d;
+            json["d_times_lr"] = e.d * std::max(e.lr_unet, e.lr_text_encoder);
+        }
+        for (const auto& [name, rate] : e.group_rates) json["group_rates"][name] = rate;
+        return json;
     }
     OrderedJson operator()(const FileSaved& e) const { return saved("file_saved", e); }
     OrderedJson operator()(const StateSaved& e) const { return saved("state_saved", e); }

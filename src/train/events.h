@@ -54,6 +54,9 @@ struct StepDone {
     double average_loss = 0;  // semantics 13, loss/average
     double lr_unet = 0;
     double lr_text_encoder = 0;
+    double d = 0;  // estimate of D-Adaptation and Prodigy, by which rates are multiplied; 0: none
+    // Rates by group's name, when there are more groups than parts.
+    std::vector<std::pair<std::string, double>> group_rates = {};
     double grad_norm = 0;
     double step_ms = 0;
 };

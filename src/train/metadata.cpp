@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/rng.h"
+#include "train/optimizer_spec.h"
 #include "train/python_text.h"
 
 namespace lora::train {
@@ -80,7 +81,7 @@ std::string optimizer_text(const OptimizerOptions& options) {
         }
         args += fmt::format("{}={}", key, text);
     }
-    const std::string name = "torch.optim.adamw.AdamW";
+    const std::string name = optimizer_spec(options.optimizer_type, {}).python_name;
     return args.empty() ? name : name + "(" + args + ")";
 }
 

@@ -174,17 +174,23 @@ NetworkArgs read_network_args(const NetworkOptions& options) {
         args.conv_dim = options.network_dim;
         args.conv_alpha = options.network_alpha;
     }
+    const std::vector<std::string_view> of_blocks = block_arg_names();
+    args.blocks = read_block_args(options.network_args);
     for (const auto& [key, text] : options.network_args) {
+        if (std::find(of_blocks.begin(), of_blocks.end(), key) != of_blocks.end()) continue;
         if (read_common(args, key, text)) continue;
         if (args.lycoris && read_lycoris(args, key, text)) continue;
         throw Error(
             ErrorCode::kConfig,
             fmt::format(
                 "network_args {}: {} has no such setting here", key, options.network_module))
-            .with_hint(args.lycoris ? "algo, preset, conv_dim, conv_alpha, use_tucker, factor, "
-                                      "decompose_both, rs_lora"
-                                    : "conv_dim, conv_alpha, rs_lora; algo and preset belong to "
-                                      "--network_module lycoris.kohya");
+            .with_hint(fmt::format("{}; by block: {}",
+                                   args.lycoris
+                                       ? "algo, preset, conv_dim, conv_alpha, use_tucker, factor, "
+                                         "decompose_both, rs_lora"
+                                       : "conv_dim, conv_alpha, rs_lora (algo and preset belong to "
+                                         "--network_module lycoris.kohya)",
+                                   fmt::join(of_blocks, ", ")));
     }
     return args;
 }
@@ -192,14 +198,16 @@ NetworkArgs read_network_args(const NetworkOptions& options) {
 std::vector<models::LoraTarget> choose_layers(const models::ModelInfo& info,
                                               const NetworkArgs& args,
                                               const NetworkOptions& options) {
-    models::LoraTargetOptions parts{.conv = args.conv_dim > 0};
+    const bool has_conv = args.conv_dim > 0 || args.blocks.conv_block_dims;
+    models::LoraTargetOptions parts{.conv = has_conv};
     if (args.lycoris) parts = parts_of(args.preset);
     parts.text_encoder = parts.text_encoder && !options.network_train_unet_only;
     parts.unet = parts.unet && !options.network_train_text_encoder_only;
     std::vector<models::LoraTarget> targets = models::list_lora_targets(info, parts);
     std::erase_if(targets, [&](const models::LoraTarget& target) {
         const bool large = target.kind == models::LayerKind::kConv3x3;
-        if (large && (args.conv_dim == 0 || args.preset == LayerPreset::kFullLin)) return true;
+        if (args.blocks.is_removed(target.lora_name)) return true;
+        if (large && (!has_conv || args.preset == LayerPreset::kFullLin)) return true;
         return args.lycoris && args.preset == LayerPreset::kIa3 && !is_ia3_layer(target);
     });
     return targets;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "models/lora_module.h"
+#include "train/block_args.h"
 #include "train/train_options.h"
 
 namespace lora::train {
@@ -28,6 +29,7 @@ struct NetworkArgs {
     int64_t conv_dim = 0;                     // of kernels larger than 1x1; 0: none of them
     double conv_alpha = 1;
     bool rs_lora = false;  // scale alpha / sqrt(rank); the file's alpha says so
+    BlockArgs blocks;      // of single blocks, and LoRA+
 };
 
 // Errors  kConfig naming the argument, with those that exist.

@@ -2,62 +2,55 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
-#include <string_view>
+#include <cstring>
 
 #include <fmt/format.h>
 
 #include "base/check.h"
-#include "base/error.h"
-#include "ir/builder.h"
+#include "ir/dynamic_map.h"
 
 namespace lora::train {
 namespace {
 
-using ir::ValueId;
+using ir::UpdateRule;
 
-constexpr size_t kScheduleBytes = 64;  // of one part's [3], padded
-
-const char* schedule_name(NetworkPart part) {
-    return part == NetworkPart::kTextEncoder ? "schedule.text_encoder" : "schedule.unet";
+std::vector<int> trained_groups(const Network& network,
+                                const std::set<std::string>& trained,
+                                const ParameterGroups& groups) {
+    std::vector<int> result;
+    for (size_t i = 0; i < network.entries().size(); ++i) {
+        const bool is_trained = trained.contains(network.entries()[i].key);
+        const int group = groups.of_entry[i];
+        const bool moves = groups.groups[static_cast<size_t>(group)].scale > 0;
+        result.push_back(is_trained && moves ? group : -1);
+    }
+    return result;
 }
 
-double parse_number(const std::string& key, std::string_view text) {
-    while (!text.empty() && (text.front() == ' ' || text.front() == '(')) text.remove_prefix(1);
-    while (!text.empty() && (text.back() == ' ' || text.back() == ')')) text.remove_suffix(1);
-    double value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value)) {
-        throw Error(ErrorCode::kConfig,
-                    fmt::format("optimizer_args {}: \"{}\" is not a number", key, text));
-    }
-    return value;
+std::vector<double> to_doubles(DType dtype, std::span<const std::byte> bytes) {
+    std::vector<double> values(bytes.size() / dtype_bytes(dtype));
+    convert_elements(dtype, bytes, DType::kF64, std::as_writable_bytes(std::span(values)));
+    return values;
 }
 
-void parse_betas(const std::string& text, AdamWOptions& options) {
-    const size_t comma = text.find(',');
-    if (comma == std::string::npos) {
-        throw Error(ErrorCode::kConfig,
-                    fmt::format("optimizer_args betas: \"{}\" is not a pair", text))
-            .with_hint("for example betas=0.9,0.999");
-    }
-    options.beta1 = parse_number("betas", std::string_view(text).substr(0, comma));
-    options.beta2 = parse_number("betas", std::string_view(text).substr(comma + 1));
-    if (options.beta1 < 0 || options.beta1 >= 1 || options.beta2 < 0 || options.beta2 >= 1) {
-        throw Error(ErrorCode::kConfig,
-                    fmt::format("optimizer_args betas: {} is not within 0..1", text));
-    }
+std::vector<std::byte> from_doubles(DType dtype, std::span<const double> values) {
+    std::vector<std::byte> bytes(values.size() * dtype_bytes(dtype));
+    convert_elements(DType::kF64, std::as_bytes(values), dtype, bytes);
+    return bytes;
+}
+
+std::vector<std::byte> read_bytes(const backend::Buffer& buffer) {
+    std::vector<std::byte> bytes(buffer.size_bytes());
+    buffer.read(0, bytes);
+    return bytes;
 }
 
 }  // namespace
 
 ParameterBuffers make_parameter_buffers(backend::Backend& backend, const Network& network) {
     const size_t bytes = static_cast<size_t>(network.num_elements()) * sizeof(float);
-    return {backend.make_buffer(bytes),
-            backend.make_buffer(bytes),
-            backend.make_buffer(bytes),
-            backend.make_buffer(bytes)};
+    return {backend.make_buffer(bytes), backend.make_buffer(bytes)};
 }
 
 std::vector<float> read_floats(const backend::Buffer& buffer) {
@@ -70,113 +63,197 @@ void write_floats(backend::Buffer& buffer, std::span<const float> values) {
     buffer.write(0, std::as_bytes(values));
 }
 
-AdamWOptions adamw_options(const std::vector<std::pair<std::string, std::string>>& optimizer_args,
-                           double max_grad_norm) {
-    AdamWOptions options;
-    options.max_grad_norm = max_grad_norm;
-    for (const auto& [key, value] : optimizer_args) {
-        if (key == "betas") {
-            parse_betas(value, options);
-        } else if (key == "eps") {
-            options.eps = parse_number(key, value);
-        } else if (key == "weight_decay") {
-            options.weight_decay = parse_number(key, value);
-        } else {
-            throw Error(ErrorCode::kConfig,
-                        fmt::format("optimizer_args {}: AdamW has no such setting", key))
-                .with_hint("AdamW takes betas, eps, weight_decay");
-        }
-    }
-    return options;
-}
-
-std::vector<ParameterRange> trained_ranges(const Network& network,
-                                           const std::set<std::string>& trained) {
-    std::vector<ParameterRange> ranges;
-    bool open = false;
-    for (const ParameterEntry& entry : network.entries()) {
-        if (!trained.contains(entry.key)) {
-            open = false;
-            continue;
-        }
-        if (!open || ranges.back().part != entry.part) {
-            ranges.push_back({entry.part, entry.offset, 0});
-            open = true;
-        }
-        ranges.back().count = entry.offset + entry.count - ranges.back().offset;
-    }
-    return ranges;
-}
-
-ir::Graph build_update_graph(const std::vector<ParameterRange>& ranges,
-                             const AdamWOptions& options) {
-    LORA_CHECK(!ranges.empty(), "nothing to update");
-    ir::Graph graph;
-    ir::Builder builder(graph);
-    const ir::Builder::Scope scope(builder, "update");
-    std::vector<ValueId> gradients;
-    ValueId sum = ir::kNoValue;
-    for (size_t i = 0; i < ranges.size(); ++i) {
-        gradients.push_back(builder.state(fmt::format("gradients.{}", i), Shape{ranges[i].count}));
-        sum = builder.node(ir::OpKind::kSumSquares, {gradients.back(), sum})[0];
-    }
-    const std::vector<ValueId> clip =
-        builder.node(ir::OpKind::kClipCoefficient, {sum}, {.alpha = options.max_grad_norm});
-    graph.mark_output(clip[1], "grad_norm");
-    std::array<ValueId, 2> schedules{};
-    for (size_t i = 0; i < ranges.size(); ++i) {
-        ValueId& schedule = schedules[static_cast<size_t>(ranges[i].part)];
-        if (!schedule.valid()) {
-            schedule = builder.input(schedule_name(ranges[i].part), DType::kF32, Shape{3});
-        }
-        const Shape shape{ranges[i].count};
-        const ValueId p = builder.param(fmt::format("values.{}", i), shape);
-        const ValueId m = builder.state(fmt::format("moment1.{}", i), shape);
-        const ValueId v = builder.state(fmt::format("moment2.{}", i), shape);
-        builder.node(ir::OpKind::kAdamW,
-                     {p, gradients[i], m, v, clip[0], schedule},
-                     {.eps = options.eps,
-                      .beta1 = options.beta1,
-                      .beta2 = options.beta2,
-                      .weight_decay = options.weight_decay});
-    }
-    return graph;
-}
+Optimizer::Optimizer(backend::Backend& backend,
+                     const ParameterBuffers& buffers,
+                     const Network& network,
+                     const std::set<std::string>& trained,
+                     const OptimizerSpec& spec)
+    : Optimizer(backend, buffers, network, trained, spec, make_parameter_groups(network)) {}
 
 Optimizer::Optimizer(backend::Backend& backend,
                      const ParameterBuffers& buffers,
-                     const std::vector<ParameterRange>& ranges,
-                     const AdamWOptions& options)
-    : options_(options), schedules_(backend.make_buffer(2 * kScheduleBytes)) {
-    backend::Bindings bindings;
-    for (size_t i = 0; i < ranges.size(); ++i) {
-        const size_t offset = static_cast<size_t>(ranges[i].offset) * sizeof(float);
-        bindings[fmt::format("values.{}", i)] = {nullptr, buffers.values, offset};
-        bindings[fmt::format("gradients.{}", i)] = {nullptr, buffers.gradients, offset};
-        bindings[fmt::format("moment1.{}", i)] = {nullptr, buffers.moment1, offset};
-        bindings[fmt::format("moment2.{}", i)] = {nullptr, buffers.moment2, offset};
+                     const Network& network,
+                     const std::set<std::string>& trained,
+                     const OptimizerSpec& spec,
+                     ParameterGroups groups,
+                     DType dtype)
+    : spec_(spec), buffers_(buffers), groups_(std::move(groups)), dtype_(dtype) {
+    const std::vector<int> of_entry = trained_groups(network, trained, groups_);
+    const UpdateTables tables = update_tables(network, spec, of_entry);
+    bindings_["values"] = {nullptr, buffers.values, 0};
+    bindings_["gradients"] = {nullptr, buffers.gradients, 0};
+    for (StateSlot& slot : state_slots(network, spec, dtype)) {
+        const auto buffer = backend.make_buffer(slot.num_bytes());
+        bindings_["state." + slot.name] = {nullptr, buffer, 0};
+        slots_.push_back({std::move(slot), buffer});
     }
-    for (const NetworkPart part : {NetworkPart::kTextEncoder, NetworkPart::kUNet}) {
-        bindings[schedule_name(part)] = {
-            nullptr, schedules_, static_cast<size_t>(part) * kScheduleBytes};
+    schedule_ = backend.make_buffer(4 * groups_.groups.size() * dtype_bytes(dtype));
+    bindings_["schedule"] = {nullptr, schedule_, 0};
+    add_table(backend, "pieces", std::as_bytes(std::span(tables.pieces)));
+    add_table(backend, "blocks", std::as_bytes(std::span(tables.blocks)));
+    add_table(backend, "tensors", std::as_bytes(std::span(tables.tensors)));
+    if (!tables.blocks.empty()) {
+        const std::vector<float> maps = ir::dynamic_maps();
+        add_table(backend, "maps", std::as_bytes(std::span(maps)));
     }
+    const auto num_groups = static_cast<int64_t>(groups_.groups.size());
     executable_ = backend.compile(
-        plan::make_plan(build_update_graph(ranges, options), backend.capabilities()), bindings);
+        plan::make_plan(build_update_graph(network, spec, tables, num_groups, dtype),
+                        backend.capabilities()),
+        bindings_);
+    start();
+}
+
+void Optimizer::add_table(backend::Backend& backend,
+                          const char* name,
+                          std::span<const std::byte> bytes) {
+    if (bytes.empty()) return;
+    const auto buffer = backend.make_buffer(bytes.size());
+    buffer->write(0, bytes);
+    bindings_[name] = {nullptr, buffer, 0};
+}
+
+const Optimizer::Slot* Optimizer::find(std::string_view name) const {
+    for (const Slot& slot : slots_) {
+        if (slot.layout.name == name) return &slot;
+    }
+    return nullptr;
+}
+
+void Optimizer::start() {
+    const std::vector<std::byte> values = read_bytes(*buffers_.values);
+    for (const Slot& slot : slots_) {
+        slot.buffer->fill_zero();
+        if (slot.layout.starts_at_values) {
+            const size_t bytes = std::min(values.size(), slot.buffer->size_bytes());
+            slot.buffer->write(0, std::span(values).first(bytes));
+        }
+        if (slot.layout.name == "globals") {
+            // d, numerator, largest d, norm of the first gradient, weights, largest rate, d0.
+            const std::array<double, 8> globals = {spec_.d0, 0, spec_.d0, 0, 0, 0, spec_.d0, 0};
+            slot.buffer->write(0, from_doubles(dtype_, globals));
+        }
+    }
+}
+
+double Optimizer::effective_rate(int64_t step, double rate) const {
+    if (!spec_.relative_step) return rate;
+    const auto t = static_cast<double>(step);
+    return std::min(spec_.warmup_init ? 1e-6 * t : 1e-2, 1 / std::sqrt(t));
+}
+
+// What stands behind the rate in a row of the schedule (ir/op.h, backend/reference/update.cpp).
+std::array<double, 3> Optimizer::schedule_numbers(double t) const {
+    const ir::UpdateAttributes& u = spec_.update;
+    const double bias1 = 1 - std::pow(u.beta1, t);
+    const double bias2 = 1 - std::pow(u.beta2, t);
+    const double first = t == 1 ? 1 : 0;
+    switch (u.rule) {
+        case UpdateRule::kAdamW: return {bias1, bias2, 0};
+        case UpdateRule::kSgdNesterov: return {first, 0, 0};
+        case UpdateRule::kScheduleFreeAdamW: return {std::pow(t, spec_.r), 0, 0};
+        case UpdateRule::kDAdaptAdam:
+        case UpdateRule::kProdigy:
+            return {spec_.use_bias_correction ? std::sqrt(bias2) / bias1 : 1.0, 0, 0};
+        case UpdateRule::kDAdaptAdan: return {1, first, 0};
+        case UpdateRule::kAdafactor: {
+            const double rest = std::pow(t, spec_.decay_rate);
+            return {1 - rest, rest, 0};
+        }
+        default: return {1, 0, 0};
+    }
+}
+
+std::vector<double> Optimizer::group_rates(const Rates& rates) const {
+    std::vector<double> result;
+    for (const ParameterGroup& group : groups_.groups) {
+        const double rate =
+            group.part == NetworkPart::kTextEncoder ? rates.text_encoder : rates.unet;
+        result.push_back(rate * group.scale);
+    }
+    return result;
+}
+
+std::vector<std::pair<std::string, double>> Optimizer::named_rates(const Rates& rates) const {
+    std::vector<std::pair<std::string, double>> result;
+    const bool only_parts =
+        std::all_of(groups_.groups.begin(), groups_.groups.end(), [](const ParameterGroup& group) {
+            return group.name == "unet" || group.name == "textencoder";
+        });
+    if (only_parts) return result;
+    const std::vector<double> by_group = group_rates(rates);
+    for (size_t i = 0; i < by_group.size(); ++i) {
+        result.emplace_back(groups_.groups[i].name, by_group[i]);
+    }
+    return result;
+}
+
+void Optimizer::write_schedule(int64_t step, const Rates& rates) {
+    const auto t = static_cast<double>(step);
+    std::vector<double> schedule;
+    std::vector<double> by_group = group_rates(rates);
+    // What is common to all groups follows from the first row, which must not be that of a part
+    // that is not trained. Methods that find their own rate have the same one everywhere.
+    const double largest = *std::max_element(by_group.begin(), by_group.end());
+    if (by_group[0] == 0) by_group[0] = largest;
+    for (double rate : by_group) {
+        rate = effective_rate(step, spec_.adapts_rate() ? largest : rate);
+        if (spec_.update.rule == UpdateRule::kScheduleFreeAdamW) {
+            const double warmup = t <= spec_.warmup_steps ? t / spec_.warmup_steps : 1.0;
+            rate *= warmup * std::sqrt(1 - std::pow(spec_.update.beta2, t));
+        }
+        const std::array<double, 3> rest = schedule_numbers(t);
+        schedule.insert(schedule.end(), {rate, rest[0], rest[1], rest[2]});
+    }
+    schedule_->write(0, from_doubles(dtype_, schedule));
 }
 
 double Optimizer::update(int64_t step, const Rates& rates) {
-    const auto t = static_cast<double>(step);
-    const auto bias1 = static_cast<float>(1.0 - std::pow(options_.beta1, t));
-    const auto bias2 = static_cast<float>(1.0 - std::pow(options_.beta2, t));
-    const std::array<double, 2> by_part = {rates.text_encoder, rates.unet};
-    for (size_t part = 0; part < by_part.size(); ++part) {
-        const std::array<float, 3> schedule = {static_cast<float>(by_part[part]), bias1, bias2};
-        schedules_->write(part * kScheduleBytes, std::as_bytes(std::span(schedule)));
-    }
+    write_schedule(step, rates);
     executable_->run();
-    float norm = 0;
-    executable_->read_output("grad_norm", std::as_writable_bytes(std::span(&norm, 1)));
-    return norm;
+    std::vector<std::byte> norm(dtype_bytes(dtype_));
+    executable_->read_output("grad_norm", norm);
+    return to_doubles(dtype_, norm)[0];
+}
+
+double Optimizer::adapted_distance() const {
+    const Slot* globals = spec_.adapts_rate() ? find("globals") : nullptr;
+    return globals == nullptr ? 0.0 : to_doubles(dtype_, read_bytes(*globals->buffer))[0];
+}
+
+std::vector<float> Optimizer::finished_values() const {
+    std::vector<float> values = read_floats(*buffers_.values);
+    const bool is_average = spec_.update.rule == UpdateRule::kScheduleFreeAdamW;
+    if (!is_average || spec_.update.beta1 == 0) return values;
+    // y = (1 - beta1) z + beta1 x, solved for x.
+    const std::vector<float> z = read_floats(*find("z")->buffer);
+    const double weight = 1 - 1 / spec_.update.beta1;
+    for (size_t i = 0; i < values.size(); ++i) {
+        const double y = static_cast<double>(values[i]);
+        values[i] = static_cast<float>(y + weight * (static_cast<double>(z[i]) - y));
+    }
+    return values;
+}
+
+std::vector<StateSlot> Optimizer::slots() const {
+    std::vector<StateSlot> result;
+    for (const Slot& slot : slots_) result.push_back(slot.layout);
+    return result;
+}
+
+std::vector<StateContent> Optimizer::read_states() const {
+    std::vector<StateContent> result;
+    for (const Slot& slot : slots_) result.push_back({slot.layout, read_bytes(*slot.buffer)});
+    return result;
+}
+
+void Optimizer::write_states(const std::vector<StateContent>& states) {
+    LORA_CHECK(states.size() == slots_.size(), "states of another optimizer");
+    for (size_t i = 0; i < states.size(); ++i) {
+        LORA_CHECK(states[i].bytes.size() == slots_[i].buffer->size_bytes(),
+                   "a state of another size");
+        slots_[i].buffer->write(0, states[i].bytes);
+    }
 }
 
 }  // namespace lora::train

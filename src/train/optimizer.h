@@ -1,28 +1,30 @@
-// The update of the trainable parameters: a small graph over flat ranges (norm, clip, AdamW), and
-// the object that runs it. Gradients come from train_step.h; rates from lr_schedule.h. A parameter
-// without gradient is in no range: no decay, no moments. Shapes   everything lies in flat fp32
-// buffers laid out by Network. Threads  one thread. Source   Loshchilov and Hutter,
-// arXiv:1711.05101; torch.optim.AdamW (training-semantics 7).
+// The update of the trainable parameters: runs the graph of update_graph.h over buffers that live
+// on the device. Gradients come from train_step.h; rates from lr_schedule.h. A parameter without
+// gradient is touched by nothing: no decay, no moments.
+// Shapes   parameters and gradients lie in flat fp32 buffers laid out by Network.
+// Threads  one thread.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <set>
 #include <span>
 #include <string>
-#include <utility>
+#include <string_view>
 #include <vector>
 
 #include "backend/backend.h"
 #include "train/network.h"
+#include "train/optimizer_spec.h"
+#include "train/parameter_groups.h"
+#include "train/update_graph.h"
 
 namespace lora::train {
 
-// Parameters, gradients and both moments, each of Network::num_elements() floats.
+// Parameters and gradients, each of Network::num_elements() floats.
 struct ParameterBuffers {
     std::shared_ptr<backend::Buffer> values;
     std::shared_ptr<backend::Buffer> gradients;
-    std::shared_ptr<backend::Buffer> moment1;
-    std::shared_ptr<backend::Buffer> moment2;
 };
 [[nodiscard]] ParameterBuffers make_parameter_buffers(backend::Backend& backend,
                                                       const Network& network);
@@ -31,53 +33,70 @@ struct ParameterBuffers {
 [[nodiscard]] std::vector<float> read_floats(const backend::Buffer& buffer);
 void write_floats(backend::Buffer& buffer, std::span<const float> values);
 
-struct AdamWOptions {
-    double beta1 = 0.9;
-    double beta2 = 0.999;
-    double eps = 1e-8;
-    double weight_decay = 0.01;
-    double max_grad_norm = 1.0;  // 0: no clipping
+// Rates of the network's parts.
+struct Rates {
+    double text_encoder = 0;
+    double unet = 0;
 };
-
-// Reads kohya's optimizer_args. Errors  kConfig naming the argument.
-[[nodiscard]] AdamWOptions adamw_options(
-    const std::vector<std::pair<std::string, std::string>>& optimizer_args,
-    double max_grad_norm = 1.0);
-
-struct ParameterRange {
-    NetworkPart part = NetworkPart::kUNet;
-    int64_t offset = 0;
-    int64_t count = 0;
-};
-// The longest ranges that hold only entries whose keys are in `trained`, in order; they end at part
-// borders.
-[[nodiscard]] std::vector<ParameterRange> trained_ranges(const Network& network,
-                                                         const std::set<std::string>& trained);
-
-// Values: params "values.<i>", states "gradients.<i>", "moment1.<i>", "moment2.<i>" for range i;
-// inputs "schedule.text_encoder", "schedule.unet" as present; output "grad_norm".
-[[nodiscard]] ir::Graph build_update_graph(const std::vector<ParameterRange>& ranges,
-                                           const AdamWOptions& options);
 
 class Optimizer {
 public:
+    // `trained`: keys of the parameters that have a gradient. `dtype` F64 is for tests of the
+    // definition: buffers then hold doubles.
     Optimizer(backend::Backend& backend,
               const ParameterBuffers& buffers,
-              const std::vector<ParameterRange>& ranges,
-              const AdamWOptions& options);
+              const Network& network,
+              const std::set<std::string>& trained,
+              const OptimizerSpec& spec,
+              ParameterGroups groups,
+              DType dtype = DType::kF32);
+    // One group a part.
+    Optimizer(backend::Backend& backend,
+              const ParameterBuffers& buffers,
+              const Network& network,
+              const std::set<std::string>& trained,
+              const OptimizerSpec& spec = {});
 
-    struct Rates {
-        double text_encoder = 0;
-        double unet = 0;
-    };
+    // States of a fresh run, once the parameters have their first values.
+    void start();
     // Update number `step` (1-based), from the gradients in the buffer. Returns their norm before
     // clipping.
     double update(int64_t step, const Rates& rates);
+
+    // In the order of the groups.
+    [[nodiscard]] std::vector<double> group_rates(const Rates& rates) const;
+    // The step size that adafactor's relative_step gives to update `step`; elsewhere `rate`.
+    [[nodiscard]] double effective_rate(int64_t step, double rate) const;
+    // Rates of the groups by name, when there are more groups than parts.
+    [[nodiscard]] std::vector<std::pair<std::string, double>> named_rates(const Rates& rates) const;
+    // d of the methods that adapt their rate; 0 elsewhere.
+    [[nodiscard]] double adapted_distance() const;
+    // The parameters that a file should hold: of schedule-free methods the average.
+    [[nodiscard]] std::vector<float> finished_values() const;
+
+    [[nodiscard]] std::vector<StateContent> read_states() const;
+    // Errors  kInternal when the states are other ones than this optimizer's.
+    void write_states(const std::vector<StateContent>& states);
+    [[nodiscard]] std::vector<StateSlot> slots() const;
     [[nodiscard]] const plan::MemoryPlan& plan() const { return executable_->plan(); }
 
 private:
-    AdamWOptions options_;
-    std::shared_ptr<backend::Buffer> schedules_;  // [2][3]
+    struct Slot {
+        StateSlot layout;
+        std::shared_ptr<backend::Buffer> buffer;
+    };
+    [[nodiscard]] const Slot* find(std::string_view name) const;
+    [[nodiscard]] std::array<double, 3> schedule_numbers(double step) const;
+    void write_schedule(int64_t step, const Rates& rates);
+    void add_table(backend::Backend& backend, const char* name, std::span<const std::byte> bytes);
+
+    OptimizerSpec spec_;
+    ParameterBuffers buffers_;
+    ParameterGroups groups_;
+    DType dtype_;
+    std::vector<Slot> slots_;
+    std::shared_ptr<backend::Buffer> schedule_;  // [G, 4]
+    backend::Bindings bindings_;
     std::unique_ptr<backend::Executable> executable_;
 };
 

@@ -25,7 +25,7 @@ void RunSaver::hash_models() {
 void RunSaver::save_file(const std::string& name, int64_t step, int64_t epoch) {
     hash_models();
     const SaveOptions& options = parts_.options->save;
-    const std::vector<float> values = read_floats(*parts_.buffers->values);
+    const std::vector<float> values = parts_.optimizer->finished_values();
     const io::Metadata metadata =
         make_metadata(parts_.metadata, {.step = step, .epoch = epoch, .finished_at = file_time()});
     save_lora(path_of(name), *parts_.network, values, save_dtype(options.save_precision), metadata);
@@ -44,8 +44,7 @@ void RunSaver::save_run_state(const std::string& name, const Progress& progress,
                      .free = parts_.free,
                      .plan = parts_.plan};
     state.values = read_floats(*parts_.buffers->values);
-    state.moment1 = read_floats(*parts_.buffers->moment1);
-    state.moment2 = read_floats(*parts_.buffers->moment2);
+    state.states = parts_.optimizer->read_states();
     save_state(path_of(name), *parts_.network, state);
     parts_.events->on_event(StateSaved{path_of(name), progress.step, epoch});
 }

@@ -30,6 +30,7 @@ public:
         const TrainOptions* options = nullptr;
         const Network* network = nullptr;
         const ParameterBuffers* buffers = nullptr;
+        const Optimizer* optimizer = nullptr;
         MetadataInputs metadata;  // model hashes are filled in at the first save
         Settings fixed;
         Settings free;

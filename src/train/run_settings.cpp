@@ -78,7 +78,7 @@ Settings fixed_settings(const TrainOptions& o,
     s["network_args"] = joined(o.network.network_args);
     s["network_train_unet_only"] = python_bool(o.network.network_train_unet_only);
     s["network_train_text_encoder_only"] = python_bool(o.network.network_train_text_encoder_only);
-    s["optimizer_type"] = o.optimizer.optimizer_type;
+    s["optimizer_type"] = optimizer_spec(o.optimizer.optimizer_type, {}).name;
     s["optimizer_args"] = joined(o.optimizer.optimizer_args);
     s["max_grad_norm"] = python_float(o.optimizer.max_grad_norm);
     s["min_snr_gamma"] = python_float(o.loss.weight.min_snr_gamma);
@@ -164,8 +164,8 @@ LrScheduleOptions lr_schedule_options(const OptimizerOptions& o, int64_t max_tra
             .num_decay_steps = steps_from_share(o.lr_decay_steps, max_train_steps)};
 }
 
-Optimizer::Rates base_rates(const OptimizerOptions& o, const NetworkOptions& network) {
-    Optimizer::Rates rates;
+Rates base_rates(const OptimizerOptions& o, const NetworkOptions& network) {
+    Rates rates;
     if (!network.network_train_unet_only) {
         rates.text_encoder = o.text_encoder_lr.value_or(o.learning_rate);
     }

@@ -31,7 +31,6 @@ namespace lora::train {
 [[nodiscard]] LrScheduleOptions lr_schedule_options(const OptimizerOptions& options,
                                                     int64_t max_train_steps);
 // Rates at multiplier 1; a part that is not trained has 0.
-[[nodiscard]] Optimizer::Rates base_rates(const OptimizerOptions& options,
-                                          const NetworkOptions& network);
+[[nodiscard]] Rates base_rates(const OptimizerOptions& options, const NetworkOptions& network);
 
 }  // namespace lora::train

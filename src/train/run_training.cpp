@@ -11,6 +11,7 @@
 #include "train/internal/training_run_impl.h"
 #include "train/lora_file.h"
 #include "train/memory_usage.h"
+#include "train/network_args.h"
 #include "train/run_settings.h"
 #include "train/save_names.h"
 #include "train/state_folders.h"
@@ -140,15 +141,26 @@ std::vector<float> TrainingRun::Impl::start_values() const {
     return values;
 }
 
-Progress TrainingRun::Impl::fill_buffers(const ParameterBuffers& buffers) const {
+OptimizerSpec TrainingRun::Impl::spec() const {
+    const OptimizerOptions& o = options.optimizer;
+    return optimizer_spec(o.optimizer_type, o.optimizer_args, o.max_grad_norm);
+}
+
+ParameterGroups TrainingRun::Impl::parameter_groups() const {
+    return make_parameter_groups(step->model().network,
+                                 read_network_args(options.network).blocks.groups);
+}
+
+Progress TrainingRun::Impl::fill_buffers(const ParameterBuffers& buffers,
+                                         Optimizer& optimizer) const {
     if (resume.empty()) {
         write_floats(*buffers.values, start_values());
+        optimizer.start();
         return {};
     }
-    const TrainState state = load_state(resume, step->model().network);
+    const TrainState state = load_state(resume, step->model().network, optimizer.slots());
     write_floats(*buffers.values, state.values);
-    write_floats(*buffers.moment1, state.moment1);
-    write_floats(*buffers.moment2, state.moment2);
+    optimizer.write_states(state.states);
     if (state.summary.plan != plan_text()) {
         log::warning(
             "device, build or plan changed since the state was saved: the rest of the run is "
@@ -242,15 +254,11 @@ RunResult TrainingRun::Impl::train(const std::stop_token& stop, EventSink& event
         });
     const ParameterBuffers buffers = make_parameter_buffers(*backend, network);
     const std::string plan_identity = plan_text();
-    const Progress progress = fill_buffers(buffers);
+    Optimizer optimizer(*backend, buffers, network, step->trained(), spec(), parameter_groups());
+    const Progress progress = fill_buffers(buffers, optimizer);
     compile_step(weights, buffers);
     reset_peak_resident();
     const size_t resident = resident_bytes();
-    Optimizer optimizer(
-        *backend,
-        buffers,
-        trained_ranges(network, step->trained()),
-        adamw_options(options.optimizer.optimizer_args, options.optimizer.max_grad_norm));
     std::unique_ptr<LossScaler> scaler;
     if (dtype == DType::kF16) {
         scaler = std::make_unique<LossScaler>(*backend,
@@ -261,6 +269,7 @@ RunResult TrainingRun::Impl::train(const std::stop_token& stop, EventSink& event
     RunSaver saver({.options = &options,
                     .network = &network,
                     .buffers = &buffers,
+                    .optimizer = &optimizer,
                     .metadata = {.options = &options,
                                  .data = &data,
                                  .steps = steps,

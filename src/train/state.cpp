@@ -95,35 +95,38 @@ StateSummary summary_of(const Json& json) {
     return s;
 }
 
-void write_moments(const std::string& path, const Network& network, const TrainState& state) {
+// The bytes of one tensor of a state.
+std::span<const std::byte> bytes_of(const StateContent& state, const StateTensor& tensor) {
+    const size_t size = dtype_bytes(state.slot.dtype);
+    return std::span(state.bytes)
+        .subspan(static_cast<size_t>(tensor.offset) * size,
+                 static_cast<size_t>(tensor.shape.num_elements()) * size);
+}
+
+void write_states(const std::string& path, const TrainState& state) {
     std::vector<io::NamedTensor> tensors;
-    const auto add = [&](const char* prefix, const std::vector<float>& values) {
-        for (const ParameterEntry& entry : network.entries()) {
-            const std::span<const float> part = std::span(values).subspan(
-                static_cast<size_t>(entry.offset), static_cast<size_t>(entry.count));
+    for (const StateContent& content : state.states) {
+        for (const StateTensor& tensor : content.slot.tensors) {
             tensors.push_back(
-                {prefix + entry.key, {DType::kF32, entry.shape, std::as_bytes(part)}});
+                {tensor.name, {content.slot.dtype, tensor.shape, bytes_of(content, tensor)}});
         }
-    };
-    add("moment1.", state.moment1);
-    add("moment2.", state.moment2);
+    }
     io::write_safetensors(path, tensors, {});
 }
 
-std::vector<float> read_moments(const io::SafetensorsFile& file,
-                                const char* prefix,
-                                const Network& network) {
-    std::vector<float> values(static_cast<size_t>(network.num_elements()), 0.0F);
-    for (const ParameterEntry& entry : network.entries()) {
-        const TensorView view = file.at(prefix + entry.key);
-        if (view.shape != entry.shape || view.dtype != DType::kF32) {
+StateContent read_state(const io::SafetensorsFile& file, const StateSlot& slot) {
+    StateContent content{slot, std::vector<std::byte>(slot.num_bytes())};
+    for (const StateTensor& tensor : slot.tensors) {
+        const TensorView view = file.at(tensor.name);
+        if (view.shape != tensor.shape || view.dtype != slot.dtype) {
             throw Error(ErrorCode::kFormat,
-                        fmt::format("tensor {}{} has another shape or type", prefix, entry.key));
+                        fmt::format("tensor {} has another shape or type", tensor.name));
         }
-        const std::vector<float> numbers = to_floats(view);
-        std::copy(numbers.begin(), numbers.end(), values.begin() + entry.offset);
+        const auto place =
+            content.bytes.begin() + tensor.offset * static_cast<int64_t>(dtype_bytes(slot.dtype));
+        std::copy(view.bytes.begin(), view.bytes.end(), place);
     }
-    return values;
+    return content;
 }
 
 // {"network.safetensors": 1234, ...}
@@ -153,7 +156,7 @@ void save_state(const std::string& path,
         step(hook, "network");
         save_lora(join_path(partial, kNetworkFile), network, state.values, DType::kF32, {});
         step(hook, "optimizer");
-        write_moments(join_path(partial, kOptimizerFile), network, state);
+        write_states(join_path(partial, kOptimizerFile), state);
         step(hook, "summary");
         write_file_atomically(join_path(partial, kSummaryFile),
                               summary_json(state.summary).dump(1) + "\n");
@@ -199,7 +202,9 @@ StateSummary read_state_summary(const std::string& path) {
     });
 }
 
-TrainState load_state(const std::string& path, const Network& network) {
+TrainState load_state(const std::string& path,
+                      const Network& network,
+                      const std::vector<StateSlot>& slots) {
     TrainState state;
     state.summary = read_state_summary(path);
     with_context(fmt::format("while reading the train state {}", path), [&] {
@@ -208,10 +213,8 @@ TrainState load_state(const std::string& path, const Network& network) {
         if (!report.missing.empty() || !report.unexpected.empty()) {
             throw Error(ErrorCode::kConfig, "the train state holds other modules than this run");
         }
-        const io::SafetensorsFile moments =
-            io::SafetensorsFile::open(join_path(path, kOptimizerFile));
-        state.moment1 = read_moments(moments, "moment1.", network);
-        state.moment2 = read_moments(moments, "moment2.", network);
+        const io::SafetensorsFile file = io::SafetensorsFile::open(join_path(path, kOptimizerFile));
+        for (const StateSlot& slot : slots) state.states.push_back(read_state(file, slot));
     });
     return state;
 }

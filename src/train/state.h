@@ -17,6 +17,7 @@
 #include "train/loss_scaler.h"
 #include "train/metadata.h"
 #include "train/network.h"
+#include "train/update_graph.h"
 
 namespace lora::train {
 
@@ -38,10 +39,8 @@ struct StateSummary {
 
 struct TrainState {
     StateSummary summary;
-    // Flat buffers of the network.
-    std::vector<float> values;
-    std::vector<float> moment1;
-    std::vector<float> moment2;
+    std::vector<float> values;         // flat buffer of the network
+    std::vector<StateContent> states;  // of the optimizer
 };
 
 // What the folder is called while it is written: its final name and this.
@@ -61,7 +60,10 @@ void remove_state(const std::string& path);
 // True when the folder is there with its marker and files of the sizes named in it.
 [[nodiscard]] bool is_whole_state(const std::string& path);
 [[nodiscard]] StateSummary read_state_summary(const std::string& path);
-[[nodiscard]] TrainState load_state(const std::string& path, const Network& network);
+// `slots`: the states that the run's optimizer keeps.
+[[nodiscard]] TrainState load_state(const std::string& path,
+                                    const Network& network,
+                                    const std::vector<StateSlot>& slots);
 
 // kConfig listing every fixed setting that differs. Returns a warning for every free one.
 Diagnostics compare_settings(const StateSummary& saved,

@@ -38,9 +38,21 @@ protected:
         state.summary.free = {{"learning_rate", "0.1"}};
         state.summary.plan = "abc";
         state.values = initial_values(network_, static_cast<uint64_t>(step));
-        state.moment1 = initial_values(network_, static_cast<uint64_t>(step) + 100);
-        state.moment2 = initial_values(network_, static_cast<uint64_t>(step) + 200);
+        for (const StateSlot& slot : slots()) {
+            const std::vector<float> numbers =
+                initial_values(network_, static_cast<uint64_t>(step) + 100 + state.states.size());
+            StateContent content{slot, std::vector<std::byte>(slot.num_bytes())};
+            const auto bytes = std::as_bytes(std::span(numbers));
+            std::copy_n(
+                bytes.begin(), std::min(bytes.size(), content.bytes.size()), content.bytes.begin());
+            state.states.push_back(std::move(content));
+        }
         return state;
+    }
+
+    // Parameters' own states and global ones.
+    [[nodiscard]] std::vector<StateSlot> slots() const {
+        return state_slots(network_, optimizer_spec("Prodigy", {}));
     }
 
     Network network_{{{"lora_unet_a", Shape{3, 5}, NetworkPart::kUNet, 2, 1.0},
@@ -51,10 +63,13 @@ protected:
 TEST_F(StateTest, RoundTripIsExact) {
     const TrainState state = state_at(7);
     save_state(path("cat-state"), network_, state);
-    const TrainState read = load_state(path("cat-state"), network_);
+    const TrainState read = load_state(path("cat-state"), network_, slots());
     EXPECT_EQ(read.values, state.values);
-    EXPECT_EQ(read.moment1, state.moment1);
-    EXPECT_EQ(read.moment2, state.moment2);
+    ASSERT_EQ(read.states.size(), 5U);
+    for (size_t i = 0; i < read.states.size(); ++i) {
+        EXPECT_EQ(read.states[i].slot.name, slots()[i].name);
+        EXPECT_EQ(read.states[i].bytes, state.states[i].bytes) << slots()[i].name;
+    }
     EXPECT_EQ(read.summary.step, 7);
     EXPECT_EQ(read.summary.epoch, 2);
     EXPECT_EQ(read.summary.batch_idx, 5);
@@ -79,13 +94,13 @@ TEST_F(StateTest, FailureWhileWritingKeepsTheOldState) {
                                 }),
                      Error);
         EXPECT_TRUE(is_whole_state(path("cat-state"))) << failing;
-        EXPECT_EQ(load_state(path("cat-state"), network_).summary.step, 1) << failing;
+        EXPECT_EQ(load_state(path("cat-state"), network_, slots()).summary.step, 1) << failing;
         EXPECT_EQ(find_newest_state(options_), path("cat-state")) << failing;
         remove_leftovers(options_);
         EXPECT_EQ(list_directory(options_.output_dir).size(), 1U) << failing;
     }
     save_state(path("cat-state"), network_, state_at(2));
-    EXPECT_EQ(load_state(path("cat-state"), network_).summary.step, 2);
+    EXPECT_EQ(load_state(path("cat-state"), network_, slots()).summary.step, 2);
 }
 
 TEST_F(StateTest, DamagedStatesAreRefused) {
@@ -94,7 +109,7 @@ TEST_F(StateTest, DamagedStatesAreRefused) {
     const std::string bytes = read_text_file(network);
     write_file_atomically(network, std::string_view(bytes).substr(0, bytes.size() - 1));
     EXPECT_FALSE(is_whole_state(path("cat-state")));
-    EXPECT_THROW((void)load_state(path("cat-state"), network_), Error);
+    EXPECT_THROW((void)load_state(path("cat-state"), network_, slots()), Error);
     EXPECT_EQ(find_newest_state(options_), std::nullopt);
     write_file_atomically(network, bytes);
     EXPECT_TRUE(is_whole_state(path("cat-state")));

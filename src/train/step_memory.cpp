@@ -31,8 +31,8 @@ size_t weight_bytes(const TrainModel& model) {
 
 size_t StepMemory::beside_arena(const TrainModel& model, size_t input_bytes) const {
     const int64_t count = model.network.num_elements();
-    // Values, gradients and two moments.
-    const size_t flat = 4 * static_cast<size_t>(count) * sizeof(float);
+    const size_t flat =
+        2 * static_cast<size_t>(count) * sizeof(float) + state_bytes(model.network, optimizer);
     if (!backend->has_own_memory()) return flat + host_bytes + input_bytes;
     return weight_bytes(model) + flat + input_bytes + backend->overhead_bytes(count, model.dtype);
 }

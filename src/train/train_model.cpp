@@ -26,25 +26,47 @@ std::vector<models::LoraModule> modules_of_file(const models::ModelInfo& info,
     });
 }
 
+struct ModuleSize {
+    int64_t rank = 0;  // 0: no module
+    double alpha = 0;
+};
+
+// Of a layer, by its block where there are lists by block.
+ModuleSize size_of(const models::LoraTarget& target,
+                   const NetworkArgs& args,
+                   const NetworkOptions& options) {
+    const bool large = target.kind == models::LayerKind::kConv3x3;
+    ModuleSize size{large ? args.conv_dim : options.network_dim,
+                    large ? args.conv_alpha : options.network_alpha};
+    const int block = target.is_text_encoder ? -1 : block_of_module(target.lora_name);
+    if (block < 0) return size;
+    const auto at = static_cast<size_t>(block);
+    const auto& dims = large ? args.blocks.conv_block_dims : args.blocks.block_dims;
+    const auto& alphas = large ? args.blocks.conv_block_alphas : args.blocks.block_alphas;
+    if (dims) size.rank = (*dims)[at];
+    if (alphas) size.alpha = (*alphas)[at];
+    return size;
+}
+
 }  // namespace
 
 std::vector<models::LoraModule> choose_modules(const models::ModelInfo& info,
                                                const NetworkOptions& options) {
     const bool text_encoder = !options.network_train_unet_only;
     const bool unet = !options.network_train_text_encoder_only;
+    const NetworkArgs args = read_network_args(options);
     std::vector<models::LoraModule> modules;
     if (options.dim_from_weights) {
         for (models::LoraModule& module : modules_of_file(info, options.network_weights)) {
             const bool wanted = module.target.is_text_encoder ? text_encoder : unet;
-            if (wanted) modules.push_back(std::move(module));
+            if (wanted && !args.blocks.is_removed(module.target.lora_name))
+                modules.push_back(std::move(module));
         }
         return modules;
     }
-    const NetworkArgs args = read_network_args(options);
     for (models::LoraTarget& target : choose_layers(info, args, options)) {
-        const bool large = target.kind == models::LayerKind::kConv3x3;
-        const int64_t rank = large ? args.conv_dim : options.network_dim;
-        const double alpha = large ? args.conv_alpha : options.network_alpha;
+        const auto [rank, alpha] = size_of(target, args, options);
+        if (rank == 0) continue;
         double used = alpha == 0 ? static_cast<double>(rank) : alpha;
         if (args.rs_lora) used *= std::sqrt(static_cast<double>(rank));
         models::LoraModuleOptions module = args.module;

@@ -55,7 +55,7 @@ struct NetworkOptions {
 
 struct OptimizerOptions {
     std::string optimizer_type = "AdamW";
-    // kohya's key=value pairs: betas, eps, weight_decay.
+    // kohya's key=value pairs; which ones, the type decides (optimizer_spec.h).
     std::vector<std::pair<std::string, std::string>> optimizer_args;
     double learning_rate = 2e-6;
     std::optional<double> unet_lr;          // none: learning_rate; 0: the part is left untrained

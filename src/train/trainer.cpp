@@ -36,7 +36,7 @@ RunResult Trainer::run(const std::stop_token& stop) {
         begin_epoch(*batch);
         accumulate(*batch);  // forward and backward
         if (!batch->is_update) continue;
-        update(*batch);    // norm, clip, AdamW
+        update(*batch);    // norm, clip, optimizer
         save_due(*batch);  // files and states of this step or epoch
         if (stop.stop_requested() && !is_finished()) cancel();
     }
@@ -61,7 +61,7 @@ void Trainer::accumulate(data::Batch& batch) {
     progress_.next_batch = batch.ends_epoch ? 0 : batch.batch_idx + 1;
 }
 
-double Trainer::apply_update(const Optimizer::Rates& rates) {
+double Trainer::apply_update(const Rates& rates) {
     if (parts_.scaler == nullptr) return parts_.optimizer->update(updates_done() + 1, rates);
     const bool finite = parts_.scaler->unscale();
     const double norm = finite ? parts_.optimizer->update(updates_done() + 1, rates)
@@ -78,8 +78,9 @@ double Trainer::apply_update(const Optimizer::Rates& rates) {
 
 void Trainer::update(const data::Batch& batch) {
     const double multiplier = lr_multiplier(parts_.schedule, updates_done());
-    const Optimizer::Rates rates{.text_encoder = parts_.rates.text_encoder * multiplier,
-                                 .unet = parts_.rates.unet * multiplier};
+    const Rates rates{.text_encoder = parts_.rates.text_encoder * multiplier,
+                      .unet = parts_.rates.unet * multiplier};
+    const int64_t step = updates_done() + 1;
     const double norm = apply_update(rates);
     if (!std::isfinite(norm) && parts_.scaler == nullptr) {
         throw Error(ErrorCode::kNumeric,
@@ -91,15 +92,18 @@ void Trainer::update(const data::Batch& batch) {
     if (parts_.options->length.gradient_accumulation_steps > 1) parts_.gradients->fill_zero();
     ++progress_.step;
     const double now = now_s();
-    parts_.events->on_event(StepDone{.step = progress_.step,
-                                     .steps = parts_.steps.max_train_steps,
-                                     .epoch = batch.epoch,
-                                     .loss = last_loss_,
-                                     .average_loss = progress_.losses.average(),
-                                     .lr_unet = rates.unet,
-                                     .lr_text_encoder = rates.text_encoder,
-                                     .grad_norm = norm,
-                                     .step_ms = (now - step_started_s_) * 1e3});
+    parts_.events->on_event(
+        StepDone{.step = progress_.step,
+                 .steps = parts_.steps.max_train_steps,
+                 .epoch = batch.epoch,
+                 .loss = last_loss_,
+                 .average_loss = progress_.losses.average(),
+                 .lr_unet = parts_.optimizer->effective_rate(step, rates.unet),
+                 .lr_text_encoder = parts_.optimizer->effective_rate(step, rates.text_encoder),
+                 .d = parts_.optimizer->adapted_distance(),
+                 .group_rates = parts_.optimizer->named_rates(rates),
+                 .grad_norm = norm,
+                 .step_ms = (now - step_started_s_) * 1e3});
 }
 
 void Trainer::save_due(const data::Batch& batch) {

@@ -32,7 +32,7 @@ public:
         backend::Buffer* gradients = nullptr;
         LossScaler* scaler = nullptr;  // with fp16
         LrScheduleOptions schedule;
-        Optimizer::Rates rates;  // at multiplier 1
+        Rates rates;  // at multiplier 1
         RunSaver* saver = nullptr;
         Previews* previews = nullptr;  // may be null
         EventSink* events = nullptr;
@@ -48,7 +48,7 @@ private:
     void accumulate(data::Batch& batch);
     void update(const data::Batch& batch);
     // The gradient norm; with fp16 the update may be skipped, and the norm then is not finite.
-    double apply_update(const Optimizer::Rates& rates);
+    double apply_update(const Rates& rates);
     void save_due(const data::Batch& batch);
     [[nodiscard]] bool is_finished() const {
         return progress_.step >= parts_.steps.max_train_steps;

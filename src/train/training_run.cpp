@@ -106,7 +106,7 @@ bool TrainingRun::Impl::captions_are_fixed() const {
 }
 
 TrainModel TrainingRun::Impl::make_model(const NetworkOptions& network) const {
-    const Optimizer::Rates rates = base_rates(options.optimizer, network);
+    const Rates rates = base_rates(options.optimizer, network);
     TrainModel model = make_train_model(
         info,
         choose_modules(info, network),
@@ -128,7 +128,8 @@ TrainModel TrainingRun::Impl::make_model(const NetworkOptions& network) const {
 StepMemory TrainingRun::Impl::step_memory(const TrainModel& model) const {
     return {.backend = backend,
             .limit_bytes = options.device.max_memory_bytes,
-            .host_bytes = host_bytes(model.network)};
+            .host_bytes = host_bytes(model.network),
+            .optimizer = spec()};
 }
 
 // Every bucket and batch size that the run will see, the short last batches too.
@@ -222,7 +223,8 @@ size_t TrainingRun::Impl::host_bytes(const Network& network) const {
     const SaveOptions& s = options.save;
     const bool has_states =
         s.save_state || s.save_state_on_train_end || s.save_state_every_n_steps > 0;
-    const size_t copies = has_states ? 3 * flat : flat + flat / 2;
+    const size_t states = state_bytes(network, spec());
+    const size_t copies = has_states ? flat + states : flat + flat / 2;
     size_t latents = 0;
     for (size_t i = 0; i < data.choices.size(); ++i) {
         const data::ImageSize size = data.choices[i].bucket;

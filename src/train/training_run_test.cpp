@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <functional>
+#include <map>
 #include <set>
 
 #include <fmt/format.h>
@@ -219,6 +220,46 @@ TEST_F(TrainingRunTest, AccumulationResumesToo) {
     o.save.resume = "auto";
     EXPECT_EQ(stop_after(o, 3), ErrorCode::kCancelled);
     EXPECT_EQ(read_text_file(train(o).output_file), undisturbed);
+}
+
+// States in bytes, of the whole run, and a file that is not what the state holds.
+TEST_F(TrainingRunTest, EveryKindOfOptimizerStateResumes) {
+    for (const std::string type : {"AdamW8bit", "Prodigy", "AdamWScheduleFree", "CAME"}) {
+        TrainOptions o = options(type);
+        o.optimizer.optimizer_type = type;
+        o.network.network_dim = 32;  // some tensors have more than 4096 elements, others fewer
+        if (type == "Prodigy") o.optimizer.learning_rate = 1;
+        const std::string undisturbed = read_text_file(train(o).output_file);
+        o.save.output_dir += "2";
+        o.save.resume = "auto";
+        EXPECT_EQ(stop_after(o, 3), ErrorCode::kCancelled) << type;
+        EXPECT_EQ(read_text_file(train(o).output_file), undisturbed) << type;
+    }
+}
+
+// Test of M47 to M50: rates by block are told, and a block of weight 0 is not in the file.
+TEST_F(TrainingRunTest, BlocksHaveTheirRatesOrAreLeftOut) {
+    TrainOptions o = options("blocks");
+    o.network.network_args = {
+        {"down_lr_weight", "zeros"}, {"mid_lr_weight", "0.5"}, {"loraplus_unet_lr_ratio", "4"}};
+    o.optimizer.lr_scheduler = "constant";
+    o.length = {.max_train_steps = 1};
+    std::map<std::string, double> rates;
+    CallbackSink sink([&](const Event& event) {
+        if (const auto* step = std::get_if<StepDone>(&event)) {
+            rates.insert(step->group_rates.begin(), step->group_rates.end());
+        }
+    });
+    const auto file = io::SafetensorsFile::open(train(o, sink).output_file);
+    EXPECT_EQ(rates.at("textencoder"), 1e-3);
+    EXPECT_EQ(rates.at("unet_block12"), 0.5e-3);
+    EXPECT_EQ(rates.at("unet_block12 plus"), 2e-3);
+    size_t mid = 0;
+    for (const io::TensorInfo& info : file.tensors()) {
+        EXPECT_EQ(info.name.find("lora_unet_down_blocks"), std::string::npos) << info.name;
+        if (info.name.starts_with("lora_unet_mid_block")) ++mid;
+    }
+    EXPECT_GT(mid, 0U);
 }
 
 TEST_F(TrainingRunTest, ResumeRefusesOtherSettings) {

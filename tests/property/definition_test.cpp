@@ -250,10 +250,13 @@ TEST_F(DefinitionTest, AdamW) {
     const ValueId m = b_.state("m", {4});
     const ValueId v = b_.state("v", {4});
     const ValueId clip = b_.input("clip", DType::kF32, {});
-    const ValueId schedule = b_.input("schedule", DType::kF32, {3});
-    b_.node(OpKind::kAdamW,
-            {p, g, m, v, clip, schedule},
-            {.eps = 1e-8, .beta1 = 0.9, .beta2 = 0.99, .weight_decay = 0.05});
+    const ValueId schedule = b_.input("schedule", DType::kF32, {1, 4});
+    const ValueId pieces = b_.input("pieces", DType::kI32, {1, 4});
+    const ValueId none = ir::kNoValue;
+    b_.node(OpKind::kUpdateStep,
+            {p, g, m, v, none, none, none, clip, schedule, pieces, none},
+            {.update = {.beta2 = 0.99, .weight_decay = 0.05}});
+    contents_["pieces"] = {0, 4, 0, 0};
     run();
     const auto waves = [](double phase) {
         std::vector<double> values;
@@ -266,7 +269,7 @@ TEST_F(DefinitionTest, AdamW) {
     for (const int step : {1, 2}) {
         runner_->write("g", waves(1.0 + step));
         runner_->write("schedule",
-                       std::vector{0.1, 1 - std::pow(0.9, step), 1 - std::pow(0.99, step)});
+                       std::vector{0.1, 1 - std::pow(0.9, step), 1 - std::pow(0.99, step), 0.0});
         runner_->run();
     }
     expect_values("p", {0.655779215417, 0.898140561353, 0.857291018424, 0.240769354448}, 1e-6);

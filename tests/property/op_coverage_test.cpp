@@ -34,7 +34,11 @@ const std::set<OpKind> kNotDifferentiable = {
     OpKind::kWeightedMseBackward,
     OpKind::kSumSquares,
     OpKind::kClipCoefficient,
-    OpKind::kAdamW,
+    OpKind::kUpdateGlobals,
+    OpKind::kUpdateSums,
+    OpKind::kUpdateStep,
+    OpKind::kUpdateStep8bit,
+    OpKind::kUpdateFactored,
 };
 
 std::set<OpKind> kinds_in(const ir::Graph& graph) {

@@ -100,6 +100,7 @@ protected:
         // type.
         const DType dtype =
             p.gradients ? p.dtype : built_.graph.value(built_.graph.at(result)).dtype;
+        if (!is_float(dtype)) return {0, 0};
         int64_t stores = 1;
         for (const ir::Node& node : built_.graph.nodes()) {
             stores += ir::op_info(node.op).is_view ? 0 : 1;

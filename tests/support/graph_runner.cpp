@@ -30,6 +30,7 @@ double draw(Rng& rng, const Fill& fill) {
             return fill.offset + fill.scale * static_cast<double>(rng.uniform());
         case Fill::Kind::kIds:
             return static_cast<double>(rng.below(static_cast<uint64_t>(fill.limit)));
+        case Fill::Kind::kValues: break;
     }
     return 0;
 }
@@ -46,6 +47,7 @@ Tensor random_tensor(const ir::Value& value, const Fill& fill, uint64_t seed, ui
     Rng rng(seed, RngStream::kTest, hash_of(value.name), step);
     std::vector<double> values(static_cast<size_t>(value.shape.num_elements()));
     for (double& element : values) element = draw(rng, fill);
+    if (fill.kind == Fill::Kind::kValues) values = fill.values;
     Tensor tensor(value.dtype, value.shape);
     convert_elements(DType::kF64, std::as_bytes(std::span(values)), value.dtype, tensor.bytes());
     return tensor;

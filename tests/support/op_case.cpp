@@ -38,8 +38,8 @@ ValueId CaseBuilder::input(const Shape& shape, DType dtype, const Fill& fill) {
     return builder_.input(next_name("i", fill), dtype, shape);
 }
 
-ValueId CaseBuilder::state(const Shape& shape, const Fill& fill) {
-    const ValueId value = builder_.state(next_name("s", fill), shape);
+ValueId CaseBuilder::state(const Shape& shape, const Fill& fill, DType dtype) {
+    const ValueId value = builder_.state(next_name("s", fill), shape, dtype);
     target_->results.push_back(target_->graph.value(value).name);
     return value;
 }

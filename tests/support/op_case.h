@@ -19,11 +19,13 @@ struct Fill {
         kNormal,    // offset + scale * standard normal
         kPositive,  // offset + scale * uniform
         kIds,       // integers below limit
+        kValues,    // `values`
     };
     Kind kind = Kind::kNormal;
     double scale = 1;
     double offset = 0;
     int64_t limit = 1;
+    std::vector<double> values = {};
 };
 
 struct CaseGraph {
@@ -60,7 +62,7 @@ public:
     ir::ValueId weight_of(DType dtype, const Shape& shape, const Fill& fill);
     // Input of a given type that needs no gradient.
     ir::ValueId input(const Shape& shape, DType dtype, const Fill& fill = {});
-    ir::ValueId state(const Shape& shape, const Fill& fill = {});
+    ir::ValueId state(const Shape& shape, const Fill& fill = {}, DType dtype = DType::kF32);
     // Marks what the case is about; the first result gets the loss.
     void result(ir::ValueId value);
 

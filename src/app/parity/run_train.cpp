@@ -170,8 +170,7 @@ void run_train_steps(Bench& bench, const CaseFile& golden, Report& report) {
     const train::ParameterBuffers buffers = train::make_parameter_buffers(bench.device(), network);
     train::write_floats(*buffers.values, starting_values(network, golden));
     step.compile(bench.weights(), buffers);
-    train::Optimizer optimizer(
-        bench.device(), buffers, train::trained_ranges(network, step.trained()), {});
+    train::Optimizer optimizer(bench.device(), buffers, network, step.trained());
 
     const int64_t num_updates = golden.integer("steps", 0);
     const double rate = learning_rate_of(golden.text("optimizer"));

@@ -512,11 +512,11 @@ size_t scratch_bytes(const DeviceInfo& device, const ir::Graph& graph, const ir:
         case OpFamily::kProduct: return product_scratch(device, graph, node);
         case OpFamily::kNorm: return norm_scratch(device, graph, node);
         case OpFamily::kAttention: return attention_scratch(device, graph, node);
+        case OpFamily::kUpdate: return update_scratch(device, graph, node);
         default: break;
     }
     switch (node.op) {
         case OpKind::kWeightedMse: return loss_scratch(device, graph, node);
-        case OpKind::kSumSquares: return update_scratch(device, graph, node);
         case OpKind::kSumSpatial: return elementwise_scratch(device, graph, node);
         default: return 0;
     }

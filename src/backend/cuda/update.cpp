@@ -1,6 +1,7 @@
-// Gradient norm, clipping and AdamW over flat ranges.
+// Gradient norm, clipping and the optimizer's methods over the flat parameters.
 #include "backend/cuda/internal/launch.h"
 #include "backend/cuda/kernels/update_args.h"
+#include "backend/update_args.h"
 #include "base/check.h"
 
 namespace lora::cuda {
@@ -9,9 +10,10 @@ namespace {
 using ir::OpKind;
 
 constexpr const char* kFile = "update";
+constexpr const char* kStepFile = "update_step";
 constexpr int64_t kMostParts = 1024;
 constexpr int64_t kPartElements = 4096;  // fewer are not worth a block
-constexpr int64_t kAdamWPiece = 4;
+constexpr uint32_t kFactoredThreads = 512;
 
 // Depends on the size alone, so that every card adds in the same order.
 int64_t num_parts(int64_t size) {
@@ -46,33 +48,114 @@ Launch clip_launch(const NodeContext& c) {
     return make_launch(kFile, "clip_coefficient", {1, 1, 1}, 1, args);
 }
 
-Launch adamw_launch(const NodeContext& c) {
-    const ir::Attributes& attrs = c.node.attrs;
-    AdamWArgs args;
+backend::UpdateArgs update_args(const NodeContext& c) {
+    backend::UpdateArgs args;
     args.p = c.in_ptr<float>(0);
     args.g = c.in_ptr<const float>(1);
-    args.m = c.in_ptr<float>(2);
-    args.v = c.in_ptr<float>(3);
+    args.aligned = all_aligned({args.p, args.g}) ? 1 : 0;
+    for (int i = 0; i < backend::kMaxUpdateStates; ++i) {
+        args.s[i] = c.in_ptr<float>(2 + i);
+        if (!all_aligned({args.s[i]})) args.aligned = 0;
+    }
+    args.clip = c.in_ptr<const float>(7);
+    args.schedule = c.in_ptr<const float>(8);
+    args.pieces = c.in_ptr<const int32_t>(9);
+    args.scalars = c.in_ptr<const float>(10);
+    args.num_pieces = c.input(9).shape[0];
+    args.k = backend::update_constants(c.node.attrs.update);
+    return args;
+}
+
+std::string rule_kernel(const char* name, const NodeContext& c) {
+    return std::string(name) + "_" + std::string(update_rule_name(c.node.attrs.update.rule));
+}
+
+Dim3 blocks(int64_t count) { return {narrow<uint32_t>(count), 1, 1}; }
+
+Launch globals_launch(const NodeContext& c) {
+    backend::UpdateGlobalsArgs args;
+    args.rule = c.node.attrs.update.rule;
+    args.globals = c.in_ptr<float>(0);
+    args.schedule = c.in_ptr<const float>(1);
+    args.sums = c.in_ptr<const float>(2);
+    args.sum_squares = c.in_ptr<const float>(3);
     args.clip = c.in_ptr<const float>(4);
-    args.schedule = c.in_ptr<const float>(5);
-    args.beta1 = static_cast<float>(attrs.beta1);
-    args.one_minus_beta1 = static_cast<float>(1 - attrs.beta1);
-    args.beta2 = static_cast<float>(attrs.beta2);
-    args.one_minus_beta2 = static_cast<float>(1 - attrs.beta2);
-    args.eps = static_cast<float>(attrs.eps);
-    args.weight_decay = static_cast<float>(attrs.weight_decay);
-    args.extent = extent_of(
-        1, c.input(0).shape.num_elements(), kAdamWPiece, {args.p, args.g, args.m, args.v});
+    args.scalars = c.out_ptr<float>(0);
+    args.k = backend::update_constants(c.node.attrs.update);
+    return make_launch(kStepFile, "update_globals", {1, 1, 1}, 1, args);
+}
+
+Launches sums_launches(const NodeContext& c) {
+    backend::UpdateArgs args = update_args(c);
+    args.sums = c.out_ptr<float>(0);
+    ScratchLayout layout(c.scratch);
+    args.partial = layout.take<double>(args.num_pieces * backend::kNumUpdateSums);
+    return {
+        make_launch(
+            kStepFile, rule_kernel("update_sums", c), blocks(args.num_pieces), kPieceThreads, args),
+        make_launch(kStepFile, "update_sums_finish", {1, 1, 1}, kPieceThreads, args)};
+}
+
+Launch step_launch(const NodeContext& c) {
+    const backend::UpdateArgs args = update_args(c);
     return make_launch(
-        kFile, "adamw", piece_grid(c.device, args.extent, kAdamWPiece), kPieceThreads, args);
+        kStepFile, rule_kernel("update_step", c), blocks(args.num_pieces), kPieceThreads, args);
+}
+
+Launch step_8bit_launch(const NodeContext& c) {
+    backend::Update8bitArgs args;
+    args.p = c.in_ptr<float>(0);
+    args.g = c.in_ptr<const float>(1);
+    for (int i = 0; i < 2; ++i) {
+        args.q[i] = c.in_ptr<uint8_t>(2 + 2 * i);
+        args.absmax[i] = c.in_ptr<float>(3 + 2 * i);
+    }
+    args.clip = c.in_ptr<const float>(6);
+    args.schedule = c.in_ptr<const float>(7);
+    args.pieces = c.in_ptr<const int32_t>(8);
+    args.maps = c.in_ptr<const float>(9);
+    args.k = backend::update_constants(c.node.attrs.update);
+    args.k.decay_last = 1;
+    return make_launch(kStepFile,
+                       rule_kernel("update_step_8bit", c),
+                       blocks(c.input(8).shape[0]),
+                       kPieceThreads,
+                       args);
+}
+
+Launch factored_launch(const NodeContext& c) {
+    backend::UpdateFactoredArgs args;
+    args.p = c.in_ptr<float>(0);
+    args.g = c.in_ptr<const float>(1);
+    args.row = c.in_ptr<float>(2);
+    args.col = c.in_ptr<float>(3);
+    args.m = c.in_ptr<float>(4);
+    args.res_row = c.in_ptr<float>(5);
+    args.res_col = c.in_ptr<float>(6);
+    args.clip = c.in_ptr<const float>(7);
+    args.schedule = c.in_ptr<const float>(8);
+    args.tensors = c.in_ptr<const int32_t>(9);
+    args.num_tensors = c.input(9).shape[0];
+    ScratchLayout layout(c.scratch);
+    args.direction = layout.take<float>(c.input(0).shape.num_elements());
+    args.mean = layout.take<float>(c.input(0).shape.num_elements());
+    args.is_came = c.node.attrs.update.rule == ir::UpdateRule::kCame ? 1 : 0;
+    args.k = backend::update_constants(c.node.attrs.update);
+    return make_launch(
+        "update_factored", "update_factored", blocks(args.num_tensors), kFactoredThreads, args);
 }
 
 }  // namespace
 
 size_t update_scratch(const DeviceInfo& /*d*/, const ir::Graph& g, const ir::Node& n) {
-    if (n.op != OpKind::kSumSquares) return 0;
+    const auto size = [&](size_t i) { return g.value(n.inputs[i]).shape.num_elements(); };
     ScratchLayout layout;
-    layout.take<double>(num_parts(g.value(n.inputs[0]).shape.num_elements()));
+    if (n.op == OpKind::kSumSquares) layout.take<double>(num_parts(size(0)));
+    if (n.op == OpKind::kUpdateSums) layout.take<double>(size(9));  // four numbers a row of four
+    if (n.op == OpKind::kUpdateFactored) {
+        layout.take<float>(size(0));
+        layout.take<float>(size(0));
+    }
     return layout.used();
 }
 
@@ -80,7 +163,11 @@ Launches update_launches(const NodeContext& c) {
     switch (c.node.op) {
         case OpKind::kSumSquares: return sum_squares_launches(c);
         case OpKind::kClipCoefficient: return {clip_launch(c)};
-        default: return {adamw_launch(c)};
+        case OpKind::kUpdateGlobals: return {globals_launch(c)};
+        case OpKind::kUpdateSums: return sums_launches(c);
+        case OpKind::kUpdateStep: return {step_launch(c)};
+        case OpKind::kUpdateStep8bit: return {step_8bit_launch(c)};
+        default: return {factored_launch(c)};
     }
 }
 

@@ -1,3 +1,4 @@
+#include <array>
 #include <cmath>
 
 #include <gtest/gtest.h>
@@ -72,13 +73,21 @@ TEST_F(ReferenceBackendTest, AdamWMatchesTheFormula) {
     const ir::ValueId v = b_.state("v", {1});
     const ir::ValueId sum = b_.node(ir::OpKind::kSumSquares, {g, ir::kNoValue})[0];
     const ir::ValueId clip = b_.node(ir::OpKind::kClipCoefficient, {sum}, {.alpha = 1})[0];
-    const ir::ValueId schedule = b_.input("schedule", DType::kF32, {3});
-    b_.node(ir::OpKind::kAdamW, {p, g, m, v, clip, schedule}, {.eps = 1e-8, .weight_decay = 0.1});
+    const ir::ValueId schedule = b_.input("schedule", DType::kF32, {1, 4});
+    const ir::ValueId pieces = b_.input("pieces", DType::kI32, {1, 4});
+    const ir::ValueId none = ir::kNoValue;
+    b_.node(ir::OpKind::kUpdateStep,
+            {p, g, m, v, none, none, none, clip, schedule, pieces, none},
+            {.update = {.weight_decay = 0.1}});
+    const std::array<int32_t, 4> piece = {0, 1, 0, 0};
+    const auto table = std::shared_ptr<backend::Buffer>(backend_->make_buffer(sizeof(piece)));
+    table->write(0, std::as_bytes(std::span(piece)));
+    bindings_["pieces"] = {nullptr, table, 0};
     const auto p_buffer = bind("p", {2});
     bind("g", {4});
     const auto m_buffer = bind("m", {0});
     bind("v", {0});
-    bind("schedule", {0.5F, 0.1F, 0.001F});
+    bind("schedule", {0.5F, 0.1F, 0.001F, 0});
     const auto executable = compile();
     executable->run();
     float result = 0;

@@ -48,6 +48,8 @@ void store_elements(DType dtype, std::span<const double> src, std::byte* dst) {
         case DType::kBF16:
             return store_as<uint16_t>(
                 src, dst, [](double x) { return float_to_bf16(static_cast<float>(x)); });
+        case DType::kU8:
+            return store_as<uint8_t>(src, dst, [](double x) { return static_cast<uint8_t>(x); });
         default: LORA_CHECK(false, "the reference backend does not write this type");
     }
 }
@@ -154,7 +156,11 @@ Kernel kernel_for(ir::OpKind op) {
         case OpKind::kWeightedMseBackward: return ops::weighted_mse_backward;
         case OpKind::kSumSquares: return ops::sum_squares;
         case OpKind::kClipCoefficient: return ops::clip_coefficient;
-        case OpKind::kAdamW: return ops::adamw;
+        case OpKind::kUpdateGlobals: return ops::update_globals;
+        case OpKind::kUpdateSums: return ops::update_sums;
+        case OpKind::kUpdateStep: return ops::update_step;
+        case OpKind::kUpdateStep8bit: return ops::update_step_8bit;
+        case OpKind::kUpdateFactored: return ops::update_factored;
         case OpKind::kCount_: break;
     }
     return nullptr;

@@ -18,9 +18,10 @@ struct StepMemory {
     uint64_t limit_bytes = 0;  // --max_memory; 0: none
     // In the machine's memory: latents and the copies that saving makes.
     size_t host_bytes = 0;
+    OptimizerSpec optimizer = {};
 
     // Everything beside the arena that counts: on a device with memory of its own frozen weights,
-    // parameters and their moments, inputs and the backend's own; else host memory too, but not the
+    // parameters, gradients and the optimizer's states, inputs and the backend's own; else host memory too, but not the
     // weights, which are mapped files.
     [[nodiscard]] size_t beside_arena(const TrainModel& model, size_t input_bytes) const;
     // The arena's limit; 0: none.

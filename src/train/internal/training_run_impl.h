@@ -51,7 +51,11 @@ struct TrainingRun::Impl {
     void drop_pictures(const std::vector<UnreadablePicture>& unreadable);
     [[nodiscard]] LatentStore encode(EventSink& events);
     [[nodiscard]] std::vector<float> start_values() const;
-    [[nodiscard]] Progress fill_buffers(const ParameterBuffers& buffers) const;
+    // First values, or those of the state that is resumed.
+    [[nodiscard]] Progress fill_buffers(const ParameterBuffers& buffers,
+                                        Optimizer& optimizer) const;
+    [[nodiscard]] OptimizerSpec spec() const;
+    [[nodiscard]] ParameterGroups parameter_groups() const;
     [[nodiscard]] std::string plan_text() const;
     RunResult train(const std::stop_token& stop, EventSink& events);
     void announce(EventSink& events, const std::string& run) const;

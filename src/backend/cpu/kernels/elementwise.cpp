@@ -262,28 +262,6 @@ LORA_INLINE Vec square_root(Vec v) {
 #endif
 }
 
-void adamw(const AdamWArgs& g, int64_t begin, int64_t end) {
-    const float step = g.lr / g.correction1;
-    const float root = 1.0F / __builtin_sqrtf(g.correction2);
-    for (int64_t i = begin; i < end; i += kLanes) {
-        const int64_t n = end - i < kLanes ? end - i : kLanes;
-        const Vec grad = load_upto(g.g + i, n) * splat(g.clip);
-        Vec p = load_upto(g.p + i, n) * splat(1.0F - g.lr * g.weight_decay);
-        const Vec m = load_upto(g.m + i, n) * splat(g.beta1) + grad * splat(1.0F - g.beta1);
-        const Vec v = load_upto(g.v + i, n) * splat(g.beta2) + grad * grad * splat(1.0F - g.beta2);
-        p -= splat(step) * m / (square_root(v) * splat(root) + splat(g.eps));
-        if (n == kLanes) {
-            store(g.p + i, p);
-            store(g.m + i, m);
-            store(g.v + i, v);
-        } else {
-            store_part(g.p + i, p, n);
-            store_part(g.m + i, m, n);
-            store_part(g.v + i, v, n);
-        }
-    }
-}
-
 }  // namespace
 
 void add_elementwise_kernels(KernelTable& table) {
@@ -299,7 +277,6 @@ void add_elementwise_kernels(KernelTable& table) {
     table.sum_rows = sum_rows;
     table.sum_squares = sum_squares;
     table.sum_squared_differences = sum_squared_differences;
-    table.adamw = adamw;
 }
 
 }  // namespace lora::cpu::LORA_CPU_ISA

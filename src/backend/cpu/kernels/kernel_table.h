@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "backend/update_args.h"
+
 namespace lora::cpu {
 
 enum class Elem : uint8_t { kF32, kBF16 };
@@ -57,21 +59,6 @@ struct LayerNormArgs {
     void* dst = nullptr;
     int64_t size = 0;
     float eps = 0;
-};
-
-struct AdamWArgs {
-    float* p = nullptr;
-    const float* g = nullptr;
-    float* m = nullptr;
-    float* v = nullptr;
-    float clip = 1;
-    float lr = 0;
-    float correction1 = 1;
-    float correction2 = 1;
-    float beta1 = 0;
-    float beta2 = 0;
-    float eps = 0;
-    float weight_decay = 0;
 };
 
 // One block of a matrix product: up to `rows` packed rows of A times panels of B.
@@ -156,7 +143,15 @@ struct KernelTable {
     void (*sum_rows)(const ElementwiseArgs&, int64_t begin, int64_t end);
     double (*sum_squares)(Elem type, const void* x, int64_t n);
     double (*sum_squared_differences)(Elem type, const void* a, const void* b, int64_t n);
-    void (*adamw)(const AdamWArgs&, int64_t begin, int64_t end);
+
+    // Pieces (update_factored: tensors) [begin, end) of the optimizer's operators.
+    void (*update_step)(ir::UpdateRule, const backend::UpdateArgs&, int64_t begin, int64_t end);
+    void (*update_sums)(ir::UpdateRule, const backend::UpdateArgs&, int64_t begin, int64_t end);
+    void (*update_step_8bit)(ir::UpdateRule,
+                             const backend::Update8bitArgs&,
+                             int64_t begin,
+                             int64_t end);
+    void (*update_factored)(const backend::UpdateFactoredArgs&, int64_t begin, int64_t end);
 
     void (*group_norm_stats)(const GroupNormArgs&, int64_t begin, int64_t end);
     void (*group_norm_apply)(const GroupNormArgs&, int64_t begin, int64_t end);

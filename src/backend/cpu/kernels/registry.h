@@ -12,6 +12,7 @@ void add_norm_kernels(KernelTable& table);
 void add_gemm_kernels(KernelTable& table);
 void add_attention_kernels(KernelTable& table);
 void add_attention_backward_kernels(KernelTable& table);
+void add_update_kernels(KernelTable& table);
 
 // All of the above.
 [[nodiscard]] const KernelTable& table();

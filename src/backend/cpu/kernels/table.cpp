@@ -16,6 +16,7 @@ KernelTable make_table() {
     add_gemm_kernels(table);
     add_attention_kernels(table);
     add_attention_backward_kernels(table);
+    add_update_kernels(table);
     return table;
 }
 

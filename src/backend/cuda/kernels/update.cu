@@ -1,4 +1,4 @@
-// Gradient norm, clipping and AdamW over flat ranges. Launch: 256 threads a block.
+// Gradient norm and clipping. Launch: 256 threads a block.
 // Checked by tests/support/cases/update.cpp.
 #include "backend/cuda/kernels/pieces.cuh"
 #include "backend/cuda/kernels/update_args.h"
@@ -48,39 +48,6 @@ extern "C" __global__ void clip_coefficient(const ClipCoefficientArgs p) {
     const double ratio = p.max_norm / (norm + 1e-6);
     *p.coefficient = p.max_norm == 0 || ratio > 1 ? 1.0F : static_cast<float>(ratio);
     *p.norm = static_cast<float>(norm);
-}
-
-// Moves 28 bytes an element: p, g, m, v in; p, m, v out.
-extern "C" __global__ void adamw(const AdamWArgs a) {
-    constexpr int kSize = 4;
-    const float clip = *a.clip;
-    const float lr = a.schedule[0];
-    const float step = lr / a.schedule[1];
-    const float inverse_root = 1.0F / sqrtf(a.schedule[2]);
-    const float decay = lr * a.weight_decay;
-    each_piece<kSize>(a.extent, [&](const Piece& piece) {
-        const int64_t at = piece.column;
-        float p[kSize];
-        float g[kSize];
-        float m[kSize];
-        float v[kSize];
-        load_elements(a.p + at, piece, p);
-        load_elements(a.g + at, piece, g);
-        load_elements(a.m + at, piece, m);
-        load_elements(a.v + at, piece, v);
-#pragma unroll
-        for (int j = 0; j < kSize; ++j) {
-            const float gradient = clip * g[j];
-            m[j] = a.beta1 * m[j] + a.one_minus_beta1 * gradient;
-            v[j] = a.beta2 * v[j] + a.one_minus_beta2 * gradient * gradient;
-            // p - p * decay keeps decays that 1 - decay would round away.
-            p[j] = fmaf(-decay, p[j], p[j]);
-            p[j] -= step * m[j] / fmaf(sqrtf(v[j]), inverse_root, a.eps);
-        }
-        store_elements(a.p + at, piece, p);
-        store_elements(a.m + at, piece, m);
-        store_elements(a.v + at, piece, v);
-    });
 }
 
 }  // namespace lora::cuda

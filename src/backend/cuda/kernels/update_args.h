@@ -1,4 +1,4 @@
-// Arguments of the optimizer's kernels.
+// Arguments of the optimizer's kernels; those of the methods are in backend/update_args.h.
 #pragma once
 
 #include "backend/cuda/kernels/extent.h"
@@ -19,22 +19,6 @@ struct ClipCoefficientArgs {
     float* coefficient = nullptr;
     float* norm = nullptr;
     double max_norm = 0;  // 0: no clipping
-};
-
-struct AdamWArgs {
-    Extent extent;
-    float* p = nullptr;
-    const float* g = nullptr;
-    float* m = nullptr;
-    float* v = nullptr;
-    const float* clip = nullptr;
-    const float* schedule = nullptr;  // lr, 1 - beta1^t, 1 - beta2^t
-    float beta1 = 0;
-    float one_minus_beta1 = 0;
-    float beta2 = 0;
-    float one_minus_beta2 = 0;
-    float eps = 0;
-    float weight_decay = 0;
 };
 
 }  // namespace lora::cuda

@@ -99,7 +99,11 @@ void weighted_mse(const NodeRun& run);
 void weighted_mse_backward(const NodeRun& run);
 void sum_squares(const NodeRun& run);
 void clip_coefficient(const NodeRun& run);
-void adamw(const NodeRun& run);
+void update_globals(const NodeRun& run);
+void update_sums(const NodeRun& run);
+void update_step(const NodeRun& run);
+void update_step_8bit(const NodeRun& run);
+void update_factored(const NodeRun& run);
 
 }  // namespace ops
 
