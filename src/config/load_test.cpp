@@ -65,6 +65,28 @@ TEST(Load, RatesFollowTheBatchAndTheGivenRate) {
     EXPECT_DOUBLE_EQ(s.number("text_encoder_lr"), 5e-6);
 }
 
+// M60: what train.ps1 forces for DAdaptAdam.
+TEST(Load, OptimizersThatFindTheirRateGetRatesOfOne) {
+    const Settings s = load_train({"--optimizer_type", "dadaptadam"}).settings;
+    EXPECT_EQ(s.number("learning_rate"), 1);
+    EXPECT_EQ(s.number("unet_lr"), 1);
+    EXPECT_EQ(s.number("text_encoder_lr"), 1);
+    EXPECT_EQ(s.text("lr_scheduler"), "constant");
+    EXPECT_EQ(s.list("optimizer_args"),
+              (Args{"decouple=True", "weight_decay=0.01", "betas=0.9,0.99"}));
+    const Settings prodigy = load_train({"--optimizer_type", "Prodigy"}).settings;
+    EXPECT_EQ(prodigy.number("text_encoder_lr"), 1);
+    EXPECT_TRUE(prodigy.list("optimizer_args").empty());
+    const Settings given =
+        load_train({"--optimizer_type", "Prodigy", "--lr_scheduler", "cosine"}).settings;
+    EXPECT_EQ(given.text("lr_scheduler"), "cosine");
+}
+
+TEST(Load, OldWordsNameAnOptimizer) {
+    EXPECT_EQ(load_train({"--use_8bit_adam"}).settings.text("optimizer_type"), "AdamW8bit");
+    EXPECT_EQ(load_train({"--use_lion_optimizer"}).settings.text("optimizer_type"), "Lion");
+}
+
 TEST(Load, SdScriptsPresetHasItsDefaults) {
     const Settings s = load_train({"--preset", "sd-scripts"}).settings;
     EXPECT_DOUBLE_EQ(s.number("learning_rate"), 2e-6);
@@ -136,7 +158,7 @@ TEST(Load, ImplementationChoicesAreTakenAndMissingFeaturesRefusedByName) {
                            "--max_data_loader_n_workers=2",
                            "--mem_eff_attn"};
     EXPECT_TRUE(load_train(harmless).findings.empty());
-    const Loaded loaded = load_train({"--weighted_captions", "--optimizer_type", "Lion"});
+    const Loaded loaded = load_train({"--weighted_captions", "--optimizer_type", "Sophia"});
     ASSERT_EQ(loaded.findings.size(), 2u);
     EXPECT_NE(loaded.findings[0].text.find("weighted_captions"), std::string::npos);
 }

@@ -91,6 +91,10 @@ void fill_optimizer(const Settings& s, train::TrainOptions& out) {
     auto& optimizer = out.optimizer;
     optimizer.optimizer_type = s.text("optimizer_type");
     optimizer.optimizer_args = pairs(s.list("optimizer_args"));
+    optimizer.lr_scheduler_timescale = optional_number(s, "lr_scheduler_timescale");
+    optimizer.lr_scheduler_min_lr_ratio = optional_number(s, "lr_scheduler_min_lr_ratio");
+    optimizer.lr_decay_steps = s.number("lr_decay_steps");
+    optimizer.lr_scheduler_args = pairs(s.list("lr_scheduler_args"));
     optimizer.learning_rate = s.number("learning_rate");
     optimizer.unet_lr = optional_number(s, "unet_lr");
     optimizer.text_encoder_lr = optional_number(s, "text_encoder_lr");

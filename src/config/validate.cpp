@@ -5,7 +5,9 @@
 
 #include <fmt/format.h>
 
+#include "base/attempt.h"
 #include "config/internal/derive.h"
+#include "train/optimizer_spec.h"
 #include "train/training_run.h"
 
 namespace lora::config {
@@ -94,7 +96,8 @@ public:
         if (schedule == "polynomial" && settings_.number("learning_rate") <= 1e-7) {
             error("learning_rate", "polynomial needs a learning_rate above 1e-7, where it ends");
         }
-        if (schedule != "cosine_with_restarts" && settings_.given("lr_scheduler_num_cycles") &&
+        if (schedule != "cosine_with_restarts" && schedule != "cosine_with_min_lr" &&
+            settings_.given("lr_scheduler_num_cycles") &&
             settings_.integer("lr_scheduler_num_cycles") != 1) {
             warning("lr_scheduler_num_cycles",
                     fmt::format("{} has no restarts; this is not used", schedule));
@@ -118,10 +121,11 @@ public:
                     "alpha equal to dim or smaller is usual; it multiplies the learning rate");
         }
         advise_on_network(rank, alpha);
-        for (const std::string& argument : settings_.list("optimizer_args")) {
-            if (argument.find('=') == std::string::npos || argument.starts_with('=')) {
-                error("optimizer_args",
-                      fmt::format("\"{}\" is not of the form name=value", argument));
+        for (const auto* option : {"optimizer_args", "network_args", "lr_scheduler_args"}) {
+            for (const std::string& argument : settings_.list(option)) {
+                if (argument.find('=') == std::string::npos || argument.starts_with('=')) {
+                    error(option, fmt::format("\"{}\" is not of the form name=value", argument));
+                }
             }
         }
     }
@@ -155,6 +159,29 @@ public:
                  fmt::format("take the square root of a LoCon's dim: {} for {}",
                              std::round(std::sqrt(rank)),
                              rank));
+        }
+    }
+
+    void check_optimizer() {
+        const bool eight_bit = settings_.flag("use_8bit_adam");
+        const bool lion = settings_.flag("use_lion_optimizer");
+        if (eight_bit && lion) {
+            error("use_8bit_adam", "use_8bit_adam and use_lion_optimizer exclude each other");
+        }
+        if ((eight_bit || lion) && settings_.given("optimizer_type")) {
+            error(eight_bit ? "use_8bit_adam" : "use_lion_optimizer",
+                  "optimizer_type names the optimizer already",
+                  "leave one of them out");
+        }
+        const std::string type = settings_.text("optimizer_type");
+        bool adapts = false;
+        (void)attempt([&] { adapts = train::optimizer_spec(type, {}).adapts_rate(); });
+        if (adapts && settings_.number("learning_rate") <= 0.1) {
+            warning("learning_rate",
+                    fmt::format("{} finds the learning rate itself; {} makes it much smaller",
+                                type,
+                                settings_.number("learning_rate")),
+                    "1 is usual");
         }
     }
 
@@ -221,6 +248,7 @@ Diagnostics validate_train(const Settings& settings) {
     judge.check_buckets();
     judge.check_schedule();
     judge.check_network();
+    judge.check_optimizer();
     judge.check_rest();
     Diagnostics findings = judge.take();
     if (has_errors(findings)) return findings;

@@ -72,6 +72,20 @@ TEST(Validate, CombinationsThatClash) {
     EXPECT_FALSE(has_errors(judge({"--resolution=128", "--min_bucket_reso=64"})));
     EXPECT_TRUE(has_errors(judge({"--lr_scheduler=polynomial", "--learning_rate=1e-8"})));
     EXPECT_TRUE(has_errors(judge({"--random_seed", "--seed=4"})));
+    EXPECT_TRUE(has_errors(judge({"--use_8bit_adam", "--use_lion_optimizer"})));
+    EXPECT_TRUE(has_errors(judge({"--use_8bit_adam", "--optimizer_type=Lion"})));
+    EXPECT_TRUE(has_errors(judge({"--optimizer_type=Prodigy", "--unet_lr=0.5"})));
+    EXPECT_FALSE(has_errors(judge({"--optimizer_type=Prodigy", "--text_encoder_lr=0"})));
+    EXPECT_TRUE(has_errors(judge({"--optimizer_type=AdamW", "--optimizer_args", "momentum=1"})));
+    EXPECT_TRUE(has_errors(judge({"--network_args", "algo=loha"})));
+    EXPECT_TRUE(has_errors(judge({"--network_args", "down_lr_weight"})));
+    EXPECT_TRUE(has_errors(judge({"--lr_scheduler=adafactor"})));
+    EXPECT_FALSE(has_errors(judge({"--lr_scheduler=adafactor", "--optimizer_type=Adafactor"})));
+    EXPECT_TRUE(has_errors(judge({"--optimizer_type=Adafactor", "--lr_warmup_steps=9"})));
+    EXPECT_TRUE(has_errors(judge({"--lr_scheduler=piecewise_constant"})));
+    EXPECT_TRUE(mentions(judge({"--optimizer_type=Prodigy", "--learning_rate=1e-4"}),
+                         Severity::kWarning,
+                         "finds the learning rate itself"));
     EXPECT_TRUE(has_errors(judge({"--output_name=a/b"})));
 }
 

@@ -94,6 +94,7 @@ private:
         judge("optimizer_type", [&] {
             const OptimizerSpec spec = optimizer_spec(p.optimizer_type, p.optimizer_args);
             if (spec.adapts_rate()) check_one_rate(spec);
+            check_schedule_of(spec);
         });
         const Rates rates = base_rates(p, o_.network);
         for (const double rate : {rates.unet, rates.text_encoder, p.learning_rate}) {
@@ -120,6 +121,20 @@ private:
         const bool in_table = o_.loss.min_timestep >= 0 && o_.loss.max_timestep <= 1000 &&
                               o_.loss.min_timestep <= o_.loss.max_timestep;
         if (!in_table) refuse("min_timestep", "timesteps lie within 0 and 1000");
+    }
+
+    void check_schedule_of(const OptimizerSpec& spec) {
+        const OptimizerOptions& p = o_.optimizer;
+        if (p.lr_scheduler == "adafactor" && !spec.relative_step) {
+            refuse("lr_scheduler",
+                   "lr_scheduler adafactor belongs to optimizer_type Adafactor with relative_step",
+                   "take constant, or --optimizer_type Adafactor");
+        }
+        if (spec.relative_step && p.lr_warmup_steps != 0) {
+            refuse("lr_warmup_steps",
+                   "Adafactor with relative_step chooses its step size itself; it has no warm-up",
+                   "lr_warmup_steps 0, or optimizer_args warmup_init=True");
+        }
     }
 
     // One d serves all parts: their rates must be the same.

@@ -1,7 +1,9 @@
 #include "train/lr_schedule.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
+#include <map>
 #include <numbers>
 
 #include <fmt/format.h>
@@ -40,6 +42,42 @@ double warmup_stable_decay(const LrScheduleOptions& o, double k, double w, doubl
     return min;
 }
 
+double number_of(std::string_view text, std::string_view rules) {
+    double value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size() || !(value >= 0)) {
+        throw Error(ErrorCode::kConfig,
+                    fmt::format("step_rules \"{}\": \"{}\" is not a number", rules, text))
+            .with_hint(
+                "for example step_rules=1:10,0.1:20,0.01: factors with the step where each "
+                "ends, and the last one");
+    }
+    return value;
+}
+
+// The factor of the first rule whose step lies ahead; behind the last one the lone factor.
+double piecewise_constant(const LrScheduleOptions& o, double k) {
+    std::map<double, double> rules;
+    double last = 0;
+    std::string_view rest = o.step_rules;
+    while (true) {
+        const size_t comma = rest.find(',');
+        const std::string_view rule = rest.substr(0, comma);
+        const size_t colon = rule.find(':');
+        const double factor = number_of(rule.substr(0, colon), o.step_rules);
+        if (comma == std::string_view::npos) {
+            if (colon != std::string_view::npos) (void)number_of("", o.step_rules);
+            last = factor;
+            break;
+        }
+        if (colon == std::string_view::npos) (void)number_of("", o.step_rules);
+        rules[number_of(rule.substr(colon + 1), o.step_rules)] = factor;
+        rest.remove_prefix(comma + 1);
+    }
+    const auto ahead = rules.upper_bound(k);
+    return ahead == rules.end() ? last : ahead->second;
+}
+
 }  // namespace
 
 const std::vector<std::string_view>& lr_schedule_names() {
@@ -51,7 +89,9 @@ const std::vector<std::string_view>& lr_schedule_names() {
                                                         "polynomial",
                                                         "inverse_sqrt",
                                                         "cosine_with_min_lr",
-                                                        "warmup_stable_decay"};
+                                                        "warmup_stable_decay",
+                                                        "piecewise_constant",
+                                                        "adafactor"};
     return names;
 }
 
@@ -65,8 +105,10 @@ void check_lr_schedule(const LrScheduleOptions& options) {
     if (options.num_warmup_steps < 0) {
         throw Error(ErrorCode::kConfig, "lr_warmup_steps is negative");
     }
-    if (options.name == "constant" && options.num_warmup_steps != 0) {
-        throw Error(ErrorCode::kConfig, "lr_warmup_steps has no place in lr_scheduler constant")
+    const bool is_flat = options.name == "constant" || options.name == "adafactor";
+    if (is_flat && options.num_warmup_steps != 0) {
+        throw Error(ErrorCode::kConfig,
+                    fmt::format("lr_warmup_steps has no place in lr_scheduler {}", options.name))
             .with_hint("use --lr_scheduler constant_with_warmup, or --lr_warmup_steps 0");
     }
     if (options.name == "polynomial" && options.base_lr <= kPolynomialEndLr) {
@@ -76,6 +118,7 @@ void check_lr_schedule(const LrScheduleOptions& options) {
                                 kPolynomialEndLr,
                                 options.base_lr));
     }
+    if (options.name == "piecewise_constant") (void)piecewise_constant(options, 0);
     if (options.name == "warmup_stable_decay" &&
         options.num_warmup_steps + options.num_decay_steps > options.num_training_steps) {
         throw Error(ErrorCode::kConfig,
@@ -91,7 +134,8 @@ double lr_multiplier(const LrScheduleOptions& options, int64_t k_steps) {
     const auto w = static_cast<double>(options.num_warmup_steps);
     const auto n = static_cast<double>(options.num_training_steps);
     const std::string& name = options.name;
-    if (name == "constant") return 1.0;
+    if (name == "constant" || name == "adafactor") return 1.0;
+    if (name == "piecewise_constant") return piecewise_constant(options, k);
     if (name == "warmup_stable_decay") return warmup_stable_decay(options, k, w, n);
     if (k < w) return ratio(k, w);
     const double progress = ratio(k - w, n - w);

@@ -16,19 +16,20 @@ struct LrScheduleOptions {
     std::string name = "constant";
     int64_t num_warmup_steps = 0;
     int64_t num_training_steps = 1;
-    int64_t num_cycles = 1;  // cosine_with_restarts, cosine_with_min_lr
+    int64_t num_cycles = 1;  // cosine_with_restarts; cosine_with_min_lr: half waves
     double power = 1;        // polynomial
     double base_lr = 1e-4;   // polynomial: --learning_rate, must exceed its end value 1e-7
     std::optional<double> timescale = {};  // inverse_sqrt
     double min_lr_ratio = 0;               // cosine_with_min_lr, warmup_stable_decay
     int64_t num_decay_steps = 0;           // warmup_stable_decay
+    std::string step_rules = {};           // piecewise_constant: "1:10,0.1:20,0.01"
 };
 
 // Names that lr_multiplier knows.
 [[nodiscard]] const std::vector<std::string_view>& lr_schedule_names();
 
 // Errors  kConfig: unknown name, warm-up with "constant", base_lr too small for "polynomial",
-//         warm-up and decay longer than the run.
+//         warm-up and decay longer than the run, step rules that are none.
 void check_lr_schedule(const LrScheduleOptions& options);
 
 // Multiplier for the update after `k` finished ones; the first update uses k = 0.

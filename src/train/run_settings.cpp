@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "train/python_text.h"
@@ -13,6 +14,19 @@ std::string joined(const std::vector<std::pair<std::string, std::string>>& args)
     std::string text;
     for (const auto& [key, value] : args) text += fmt::format("{}={} ", key, value);
     return text;
+}
+
+std::string step_rules(const OptimizerOptions& o) {
+    std::string rules;
+    for (const auto& [key, value] : o.lr_scheduler_args) {
+        if (key != "step_rules") {
+            throw Error(ErrorCode::kConfig,
+                        fmt::format("lr_scheduler_args {}: there is no such setting", key))
+                .with_hint("known is step_rules, of piecewise_constant");
+        }
+        rules = value;
+    }
+    return rules;
 }
 
 // Names, captions, repeats and sizes of all pictures; folders by name, so that moving the whole
@@ -118,6 +132,10 @@ Settings free_settings(const TrainOptions& o) {
                                     o.optimizer.lr_scheduler,
                                     o.optimizer.lr_scheduler_num_cycles,
                                     o.optimizer.lr_scheduler_power);
+    s["lr_scheduler_timescale"] = python_optional(o.optimizer.lr_scheduler_timescale);
+    s["lr_scheduler_min_lr_ratio"] = python_optional(o.optimizer.lr_scheduler_min_lr_ratio);
+    s["lr_decay_steps"] = python_float(o.optimizer.lr_decay_steps);
+    s["lr_scheduler_args"] = joined(o.optimizer.lr_scheduler_args);
     s["lr_warmup_steps"] = python_float(o.optimizer.lr_warmup_steps);
     s["max_train_epochs"] = fmt::format("{}", o.length.max_train_epochs);
     if (o.length.max_train_epochs == 0) {
@@ -161,7 +179,8 @@ LrScheduleOptions lr_schedule_options(const OptimizerOptions& o, int64_t max_tra
             .base_lr = o.learning_rate,
             .timescale = o.lr_scheduler_timescale,
             .min_lr_ratio = o.lr_scheduler_min_lr_ratio.value_or(0),
-            .num_decay_steps = steps_from_share(o.lr_decay_steps, max_train_steps)};
+            .num_decay_steps = steps_from_share(o.lr_decay_steps, max_train_steps),
+            .step_rules = step_rules(o)};
 }
 
 Rates base_rates(const OptimizerOptions& o, const NetworkOptions& network) {

@@ -68,6 +68,8 @@ struct OptimizerOptions {
     std::optional<double> lr_scheduler_timescale;     // inverse_sqrt
     std::optional<double> lr_scheduler_min_lr_ratio;  // cosine_with_min_lr, warmup_stable_decay
     double lr_decay_steps = 0;                        // warmup_stable_decay; below 1: share
+    // kohya's key=value pairs; step_rules of piecewise_constant.
+    std::vector<std::pair<std::string, std::string>> lr_scheduler_args;
 };
 
 struct LossOptions {

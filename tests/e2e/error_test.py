@@ -117,7 +117,7 @@ class Errors(E2E):
         self.assertIn("2 settings are wrong", result.err)
 
     def test_options_of_later_versions_are_refused_by_name(self):
-        self.refused(self.train_args(optimizer_type="DAdaptAdam"), 2, "DAdaptAdam")
+        self.refused(self.train_args(optimizer_type="Sophia"), 2, "Sophia", "Prodigy")
         self.refused(self.train_args(weighted_captions=True), 2, "weighted_captions")
 
     def test_a_config_file_that_is_not_toml(self):
