@@ -64,7 +64,7 @@ std::string event_start(double time, int64_t step) {
 }
 
 // summary.proto: value 1 { tag 1, simple_value 2 }.
-std::string summary_value(const char* tag, double value) {
+std::string summary_value(const std::string& tag, double value) {
     std::string out;
     put_bytes(out, 1, tag);
     put_key(out, 2, kFixed32);
@@ -106,6 +106,15 @@ void TensorBoardSink::on_event(const Event& event) {
         std::vector<Scalar> scalars = {{"loss/current", step->loss}, {"loss/average", average_}};
         if (parts_.text_encoder) scalars.push_back({"lr/textencoder", step->lr_text_encoder});
         if (parts_.unet) scalars.push_back({"lr/unet", step->lr_unet});
+        if (step->d > 0) {
+            const double rate = parts_.unet ? step->lr_unet : step->lr_text_encoder;
+            scalars.push_back({"lr/d*lr", step->d * rate});
+        }
+        for (const auto& [group, rate] : step->group_rates) {
+            if (group != "textencoder" && group != "unet") {
+                scalars.push_back({"lr/" + group, rate});
+            }
+        }
         scalars.push_back({"norm/grad", step->grad_norm});
         write_scalars(step->step, scalars);
     } else if (const auto* ended = std::get_if<RunEnded>(&event)) {

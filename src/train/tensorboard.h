@@ -25,7 +25,7 @@ public:
 
 private:
     struct Scalar {
-        const char* tag;
+        std::string tag;
         double value;
     };
     void write_scalars(int64_t step, const std::vector<Scalar>& scalars);
