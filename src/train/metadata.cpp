@@ -181,8 +181,7 @@ void add_training(const MetadataInputs& in, io::Metadata& m) {
     m["ss_zero_terminal_snr"] = python_bool(o.loss.zero_terminal_snr);
     m["ss_ip_noise_gamma"] = nonzero(o.loss.noise.ip_noise_gamma);
     m["ss_debiased_estimation"] = python_bool(o.loss.weight.debiased_estimation_loss);
-    m["ss_noise_offset_random_strength"] =
-        python_bool(o.loss.noise.noise_offset_random_strength);
+    m["ss_noise_offset_random_strength"] = python_bool(o.loss.noise.noise_offset_random_strength);
     m["ss_ip_noise_gamma_random_strength"] =
         python_bool(o.loss.noise.ip_noise_gamma_random_strength);
     m["ss_loss_type"] = "l2";
