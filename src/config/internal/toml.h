@@ -10,6 +10,8 @@
 
 // Its tables of characters call it impossible that a letter from U+00A1 to U+0499 stands where a
 // blank could. All of these functions ask yes or no.
+#include <cstdint>
+
 // clang-format off
 #include <toml++/impl/preprocessor.h>
 #pragma push_macro("TOML_UNREACHABLE")
