@@ -5,10 +5,10 @@
 #include <gtest/gtest.h>
 
 #include "base/attempt.h"
+#include "base/crc32.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/rng.h"
-#include "io/zip.h"
 
 namespace lora::data {
 namespace {
@@ -61,7 +61,7 @@ TEST_F(NpzTest, ReadsWhatItWrites) {
 
 TEST_F(NpzTest, Crc32OfTheCheckString) {
     const std::string_view text = "123456789";
-    EXPECT_EQ(io::crc32(std::as_bytes(std::span(text))), 0xCBF43926U);
+    EXPECT_EQ(crc32(std::as_bytes(std::span(text))), 0xCBF43926U);
 }
 
 TEST_F(NpzTest, OnlyErrorsComeOutOfDamagedFiles) {

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/crc32.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "io/internal/byte_reader.h"
@@ -41,7 +42,7 @@ void check_limits(const ImageHeader& header,
 void check_png_is_whole(std::span<const std::byte> bytes) {
     bool intact = true;
     const bool complete = for_each_png_chunk(bytes, [&intact](const PngChunk& chunk) {
-        intact = png_crc(chunk.type_and_data) == chunk.crc;
+        intact = crc32(chunk.type_and_data) == chunk.crc;
         return intact;
     });
     if (!intact) fail_damaged("the PNG is damaged: a checksum does not match");

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <bit>
-#include <charconv>
 #include <unordered_map>
 
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/words.h"
 
 namespace lora::io::internal {
 namespace {
@@ -69,10 +69,9 @@ private:
     int64_t line_integer() {
         std::string word = line();
         if (!word.empty() && word.back() == 'L') word.pop_back();
-        int64_t value = 0;
-        const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
-        if (error != std::errc() || end != word.data() + word.size()) fail("no integer");
-        return value;
+        const std::optional<int64_t> value = parse_number<int64_t>(word);
+        if (!value) fail("no integer");
+        return *value;
     }
 
     // The stack.
@@ -202,12 +201,9 @@ private:
             case 0x8a: push_long(u8()); return true;
             case 0x8b: push_long(little(4)); return true;
             case 'F': {
-                const std::string word = line();
-                double value = 0;
-                const auto [end, error] =
-                    std::from_chars(word.data(), word.data() + word.size(), value);
-                if (error != std::errc() || end != word.data() + word.size()) fail("no number");
-                push(value);
+                const std::optional<double> value = parse_number<double>(line());
+                if (!value) fail("no number");
+                push(*value);
                 return true;
             }
             case 'G': {

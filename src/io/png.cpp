@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/check.h"
+#include "base/crc32.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/utf8.h"
@@ -46,7 +47,7 @@ void append_chunk(std::vector<std::byte>& dst,
     const size_t start = dst.size();
     append(dst, type);
     dst.insert(dst.end(), data.begin(), data.end());
-    append_big(dst, png_crc(std::span(dst).subspan(start)));
+    append_big(dst, crc32(std::span(dst).subspan(start)));
 }
 
 // One row under filter 0..4 (none, left, above, average, Paeth).

@@ -1,11 +1,11 @@
 #include "io/zip.h"
 
 #include <algorithm>
-#include <array>
 
 #include <fmt/format.h>
 
 #include "base/check.h"
+#include "base/crc32.h"
 #include "base/error.h"
 
 namespace lora::io {
@@ -28,17 +28,6 @@ constexpr uint16_t kDate1980 = 0x21;    // 1 January 1980
 [[noreturn]] void fail(const std::string& what, std::string_view why) {
     throw Error(ErrorCode::kFormat, fmt::format("{} is not a readable zip archive: {}", what, why));
 }
-
-constexpr std::array<uint32_t, 256> make_crc_table() {
-    std::array<uint32_t, 256> table{};
-    for (uint32_t i = 0; i < 256; ++i) {
-        uint32_t c = i;
-        for (int bit = 0; bit < 8; ++bit) c = (c & 1U) != 0 ? 0xEDB88320U ^ (c >> 1U) : c >> 1U;
-        table[i] = c;
-    }
-    return table;
-}
-constexpr std::array<uint32_t, 256> kCrcTable = make_crc_table();
 
 // Little-endian integers inside a byte range; every access is checked.
 class Reader {
@@ -105,14 +94,6 @@ void put_common(std::string& out, std::string_view name, uint32_t crc, uint32_t 
 }
 
 }  // namespace
-
-uint32_t crc32(std::span<const std::byte> bytes) {
-    uint32_t crc = 0xFFFFFFFFU;
-    for (const std::byte b : bytes) {
-        crc = kCrcTable[(crc ^ std::to_integer<uint32_t>(b)) & 0xFFU] ^ (crc >> 8U);
-    }
-    return ~crc;
-}
 
 namespace {
 

@@ -36,6 +36,4 @@ private:
     uint16_t num_entries_ = 0;
 };
 
-[[nodiscard]] uint32_t crc32(std::span<const std::byte> bytes);
-
 }  // namespace lora::io

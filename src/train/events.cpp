@@ -1,6 +1,5 @@
 #include "train/events.h"
 
-#include <chrono>
 #include <fstream>
 
 #include <fmt/format.h>
@@ -8,6 +7,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/wall_clock.h"
 
 namespace lora::train {
 namespace {
@@ -82,11 +82,6 @@ private:
         return {{"event", name}, {"path", e.path}, {"step", e.step}, {"epoch", e.epoch}};
     }
 };
-
-double unix_time() {
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
-    return std::chrono::duration<double>(now).count();
-}
 
 }  // namespace
 

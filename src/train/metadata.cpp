@@ -1,6 +1,5 @@
 #include "train/metadata.h"
 
-#include <chrono>
 #include <cstdlib>
 #include <ctime>
 #include <random>
@@ -11,6 +10,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/rng.h"
+#include "base/wall_clock.h"
 #include "train/optimizer_spec.h"
 #include "train/python_text.h"
 
@@ -85,15 +85,8 @@ std::string optimizer_text(const OptimizerOptions& options) {
     return args.empty() ? name : name + "(" + args + ")";
 }
 
-std::string iso_time(double unix_time) {
-    const auto seconds = static_cast<std::time_t>(unix_time);
-    std::tm fields{};
-    const bool utc = source_date_epoch().has_value();
-#ifdef _WIN32
-    utc ? gmtime_s(&fields, &seconds) : localtime_s(&fields, &seconds);
-#else
-    utc ? gmtime_r(&seconds, &fields) : localtime_r(&seconds, &fields);
-#endif
+std::string iso_time(double time) {
+    const std::tm fields = calendar_time(time, source_date_epoch().has_value());
     return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
                        fields.tm_year + 1900,
                        fields.tm_mon + 1,
@@ -271,9 +264,7 @@ std::optional<int64_t> source_date_epoch() {
 
 double file_time() {
     if (const auto fixed = source_date_epoch()) return static_cast<double>(*fixed);
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
-    return static_cast<double>(std::chrono::duration_cast<std::chrono::microseconds>(now).count()) /
-           1e6;
+    return unix_time();
 }
 
 RunIdentity new_identity(std::optional<uint64_t> seed) {

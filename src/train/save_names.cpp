@@ -1,9 +1,8 @@
 #include "train/save_names.h"
 
-#include <chrono>
-#include <ctime>
-
 #include <fmt/format.h>
+
+#include "base/wall_clock.h"
 
 namespace lora::train {
 namespace {
@@ -15,13 +14,7 @@ std::string name_or(const SaveOptions& options, const char* fallback) {
 }  // namespace
 
 std::string time_stamp() {
-    const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-    std::tm fields{};
-#ifdef _WIN32
-    localtime_s(&fields, &now);
-#else
-    localtime_r(&now, &fields);
-#endif
+    const std::tm fields = calendar_time(unix_time(), false);
     return fmt::format("{:04}{:02}{:02}{:02}{:02}{:02}",
                        fields.tm_year + 1900,
                        fields.tm_mon + 1,

@@ -1,27 +1,17 @@
 #include "train/tensorboard.h"
 
-#include <array>
 #include <bit>
-#include <chrono>
+#include <span>
 
 #include <fmt/format.h>
 
+#include "base/crc32.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/wall_clock.h"
 
 namespace lora::train {
 namespace {
-
-constexpr std::array<uint32_t, 256> make_table() {
-    std::array<uint32_t, 256> table{};
-    for (uint32_t i = 0; i < 256; ++i) {
-        uint32_t c = i;
-        for (int bit = 0; bit < 8; ++bit) c = (c & 1U) != 0 ? 0x82F63B78U ^ (c >> 1U) : c >> 1U;
-        table[i] = c;
-    }
-    return table;
-}
-constexpr std::array<uint32_t, 256> kTable = make_table();
 
 void put(std::string& out, uint64_t value, int size) {
     for (int i = 0; i < size; ++i) {
@@ -46,11 +36,6 @@ void put_bytes(std::string& out, uint32_t field, const std::string& bytes) {
     out += bytes;
 }
 
-double unix_time() {
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
-    return std::chrono::duration<double>(now).count();
-}
-
 // event.proto: wall_time 1, step 2, file_version 3, summary 5.
 std::string event_start(double time, int64_t step) {
     std::string out;
@@ -72,17 +57,11 @@ std::string summary_value(const std::string& tag, double value) {
     return out;
 }
 
-}  // namespace
-
-uint32_t crc32c(const std::string& bytes) {
-    uint32_t crc = 0xFFFFFFFFU;
-    for (const char c : bytes) crc = kTable[(crc ^ static_cast<uint8_t>(c)) & 0xFFU] ^ (crc >> 8U);
-    return ~crc;
-}
-
 uint32_t masked_crc32c(const std::string& bytes) {
-    return std::rotr(crc32c(bytes), 15) + 0xA282EAD8U;
+    return std::rotr(crc32c(std::as_bytes(std::span(bytes))), 15) + 0xA282EAD8U;
 }
+
+}  // namespace
 
 TensorBoardSink::TensorBoardSink(const std::string& folder, const Parts& parts) : parts_(parts) {
     make_directories(folder);

@@ -40,8 +40,4 @@ private:
     bool has_steps_ = false;
 };
 
-// CRC-32C (Castagnoli) of the bytes, and TensorFlow's masked form of it.
-[[nodiscard]] uint32_t crc32c(const std::string& bytes);
-[[nodiscard]] uint32_t masked_crc32c(const std::string& bytes);
-
 }  // namespace lora::train

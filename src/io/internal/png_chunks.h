@@ -22,7 +22,5 @@ struct PngChunk {
 // or before IEND.
 bool for_each_png_chunk(std::span<const std::byte> bytes,
                         const std::function<bool(const PngChunk&)>& visit);
-// CRC-32 of ISO 3309, as PNG uses it.
-[[nodiscard]] uint32_t png_crc(std::span<const std::byte> bytes);
 
 }  // namespace lora::io
