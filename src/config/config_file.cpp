@@ -61,8 +61,8 @@ std::string toml_text(std::string_view text) {
 
 }  // namespace
 
-std::vector<FileValue> parse_config_text(std::string_view text, std::string_view what) {
-    const toml::parse_result result = toml::parse(text, what);
+toml::table parse_toml(std::string_view text, std::string_view what) {
+    toml::parse_result result = toml::parse(text, what);
     if (!result) {
         const toml::parse_error& error = result.error();
         Error problem(
@@ -72,8 +72,12 @@ std::vector<FileValue> parse_config_text(std::string_view text, std::string_view
         throw std::move(problem).with_hint(
             "a backslash inside \"...\" must be doubled; '...' or forward slashes need no care");
     }
+    return std::move(result).table();
+}
+
+std::vector<FileValue> parse_config_text(std::string_view text, std::string_view what) {
     std::vector<FileValue> values;
-    flatten(result.table(), what, values);
+    flatten(parse_toml(text, what), what, values);
     // Tables are kept sorted by name; the order of the file decides which value wins.
     std::stable_sort(values.begin(), values.end(), [](const FileValue& a, const FileValue& b) {
         return a.line < b.line;

@@ -1,14 +1,12 @@
 #include "config/internal/derive.h"
 
-#include <algorithm>
-#include <cctype>
 #include <cmath>
 
 #include <fmt/format.h>
 
 #include "base/attempt.h"
 #include "base/check.h"
-#include "train/optimizer_spec.h"
+#include "train/network_args.h"
 
 namespace lora::config {
 namespace {
@@ -31,24 +29,13 @@ void derive_optimizer(Settings& settings) {
         if (settings.flag("use_8bit_adam")) derive(settings, "optimizer_type", "AdamW8bit");
         if (settings.flag("use_lion_optimizer")) derive(settings, "optimizer_type", "Lion");
     }
-    std::string type = settings.text("optimizer_type");
-    std::transform(type.begin(), type.end(), type.begin(), [](unsigned char c) {
-        return static_cast<char>(std::tolower(c));
-    });
-    if (settings.text("preset") != "sd-scripts" && type == "dadaptadam" &&
-        !settings.given("optimizer_args")) {
+    const auto spec = known_optimizer(settings);
+    if (settings.text("preset") != "sd-scripts" && spec &&
+        spec->update.rule == ir::UpdateRule::kDAdaptAdam && !settings.given("optimizer_args")) {
         derive(settings,
                "optimizer_args",
                std::vector<std::string>{"decouple=True", "weight_decay=0.01", "betas=0.9,0.99"});
     }
-}
-
-bool finds_its_rate(const Settings& settings) {
-    bool result = false;
-    // A name that is not known is told by validate.h.
-    (void)attempt(
-        [&] { result = train::optimizer_spec(settings.text("optimizer_type"), {}).adapts_rate(); });
-    return result;
 }
 
 // The guide's rates: 1e-4 (LoCon 8e-5, LoHa 5e-5) times the batch (or its square root) for the
@@ -56,7 +43,7 @@ bool finds_its_rate(const Settings& settings) {
 // learning_rate.
 void derive_learning_rates(Settings& settings) {
     if (settings.text("preset") == "sd-scripts") return;
-    if (finds_its_rate(settings)) {
+    if (const auto spec = known_optimizer(settings); spec && spec->adapts_rate()) {
         // Rates are factors of what the optimizer finds; one rate for everything.
         if (!settings.given("learning_rate")) derive(settings, "learning_rate", "1");
         const std::string rate = settings.text("learning_rate");
@@ -81,14 +68,22 @@ void derive_learning_rates(Settings& settings) {
 
 }  // namespace
 
+std::optional<train::OptimizerSpec> known_optimizer(const Settings& settings) {
+    std::optional<train::OptimizerSpec> spec;
+    (void)attempt([&] { spec = train::optimizer_spec(settings.text("optimizer_type"), {}); });
+    return spec;
+}
+
 std::string network_algo(const Settings& settings) {
-    if (settings.text("network_module") != "lycoris.kohya") return "lora";
-    for (const std::string& argument : settings.list("network_args")) {
-        if (!argument.starts_with("algo=")) continue;
-        const std::string algo = argument.substr(5);
-        return algo == "lora" ? "locon" : algo;
-    }
-    return "locon";
+    train::NetworkOptions options;
+    options.network_module = settings.text("network_module");
+    options.network_args = name_value_pairs(settings.list("network_args"));
+    std::string algo = "lora";
+    (void)attempt([&] {
+        const train::NetworkArgs args = train::read_network_args(options);
+        if (args.lycoris) algo = train::algo_name(args.module.kind);
+    });
+    return algo;
 }
 
 void derive_train_settings(Settings& settings) {

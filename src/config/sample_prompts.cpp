@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/utf8.h"
+#include "base/words.h"
 #include "config/sample_prompts.h"
 #include "config/settings.h"
 
@@ -16,11 +17,18 @@ namespace {
 
 using train::SamplePrompt;
 
-std::string_view trimmed(std::string_view text) {
-    const size_t first = text.find_first_not_of(" \t\r\n");
-    if (first == std::string_view::npos) return {};
-    return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
-}
+// kohya's flags in .txt, by the names of .json and .toml.
+struct FlagName {
+    std::string_view flag;
+    std::string_view name;
+};
+constexpr FlagName kFlags[] = {{"n", "negative_prompt"},
+                               {"w", "width"},
+                               {"h", "height"},
+                               {"s", "sample_steps"},
+                               {"d", "seed"},
+                               {"l", "scale"},
+                               {"ss", "sample_sampler"}};
 
 class PromptFields {
 public:
@@ -54,7 +62,7 @@ public:
     }
 
     // The names of .json and .toml.
-    void named(std::string_view name, const std::string& text) {
+    void named(std::string_view name, std::string_view text) {
         if (name == "prompt") {
             prompt_.prompt = text;
         } else if (name == "negative_prompt") {
@@ -79,29 +87,16 @@ public:
     bool flag(std::string_view piece) {
         const size_t space = piece.find(' ');
         if (space == std::string_view::npos) return false;
-        std::string name(piece.substr(0, space));
-        std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) {
-            return static_cast<char>(c < 0x80 ? std::tolower(c) : c);
-        });
-        const std::string_view text = trimmed(piece.substr(space + 1));
-        if (name == "n") {
-            prompt_.negative_prompt = piece.substr(space + 1);
-        } else if (name == "w") {
-            whole(name, text, prompt_.width_px, kMaxSide);
-        } else if (name == "h") {
-            whole(name, text, prompt_.height_px, kMaxSide);
-        } else if (name == "s") {
-            whole(name, text, prompt_.num_steps, kMaxSteps);
-        } else if (name == "d") {
-            seed(text);
-        } else if (name == "l") {
-            scale(text);
-        } else if (name == "ss") {
-            sampler(text);
-        } else if (name != "g") {  // of other models
-            return false;
+        const std::string flag = lower_ascii(piece.substr(0, space));
+        if (flag == "g") return true;  // of other models
+        for (const FlagName& row : kFlags) {
+            if (row.flag != flag) continue;
+            // The negative prompt is taken as it stands.
+            const std::string_view text = piece.substr(space + 1);
+            named(row.name, flag == "n" ? text : trimmed(text));
+            return true;
         }
-        return true;
+        return false;
     }
 
 private:
@@ -172,15 +167,8 @@ void apply(const toml::table& table, PromptFields& fields) {
 std::vector<SamplePrompt> read_toml(const std::string& path,
                                     const std::string& text,
                                     Diagnostics& findings) {
-    const toml::parse_result result = toml::parse(text, path);
-    if (!result) {
-        throw Error(ErrorCode::kFormat,
-                    fmt::format("{}:{}: {}",
-                                path,
-                                result.error().source().begin.line,
-                                std::string(result.error().description())));
-    }
-    const toml::table* common = result.table()["prompt"].as_table();
+    const toml::table whole = parse_toml(text, path);
+    const toml::table* common = whole["prompt"].as_table();
     const toml::array* subsets = common == nullptr ? nullptr : (*common)["subset"].as_array();
     if (subsets == nullptr) {
         throw Error(ErrorCode::kFormat, fmt::format("{} holds no [[prompt.subset]]", path));

@@ -1,9 +1,9 @@
 #include "config/settings.h"
 
-#include <charconv>
 #include <cmath>
 
 #include "base/check.h"
+#include "base/words.h"
 
 namespace lora::config {
 
@@ -52,21 +52,14 @@ std::vector<std::string> Settings::list(std::string_view name) const {
 }
 
 std::optional<int64_t> parse_int(std::string_view text) {
-    int64_t value = 0;
     if (text.starts_with('+')) text.remove_prefix(1);
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-    return value;
+    return parse_number<int64_t>(text);
 }
 
 std::optional<double> parse_float(std::string_view text) {
-    double value = 0;
     if (text.starts_with('+')) text.remove_prefix(1);
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value)) {
-        return std::nullopt;
-    }
-    return value;
+    const std::optional<double> value = parse_number<double>(text);
+    return value && std::isfinite(*value) ? value : std::nullopt;
 }
 
 std::optional<bool> parse_bool(std::string_view text) {

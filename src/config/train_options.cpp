@@ -1,20 +1,11 @@
 // Settings to train::TrainOptions: names are the same, so this is a list of assignments.
 #include <algorithm>
 
+#include "config/internal/derive.h"
 #include "config/validate.h"
 
 namespace lora::config {
 namespace {
-
-std::vector<std::pair<std::string, std::string>> pairs(const std::vector<std::string>& words) {
-    std::vector<std::pair<std::string, std::string>> out;
-    for (const std::string& word : words) {
-        const size_t equals = word.find('=');
-        if (equals == std::string::npos) continue;
-        out.emplace_back(word.substr(0, equals), word.substr(equals + 1));
-    }
-    return out;
-}
 
 std::optional<double> optional_number(const Settings& s, std::string_view name) {
     if (!s.has(name)) return std::nullopt;
@@ -80,7 +71,7 @@ void fill_network(const Settings& s, train::TrainOptions& out) {
     const bool guide = s.text("preset") != "sd-scripts";
     network.network_dim_given = guide || s.given("network_dim");
     network.network_alpha_given = guide || s.given("network_alpha");
-    network.network_args = pairs(s.list("network_args"));
+    network.network_args = name_value_pairs(s.list("network_args"));
     network.network_weights = s.text("network_weights");
     network.dim_from_weights = s.flag("dim_from_weights");
     network.network_train_unet_only = s.flag("network_train_unet_only");
@@ -90,11 +81,11 @@ void fill_network(const Settings& s, train::TrainOptions& out) {
 void fill_optimizer(const Settings& s, train::TrainOptions& out) {
     auto& optimizer = out.optimizer;
     optimizer.optimizer_type = s.text("optimizer_type");
-    optimizer.optimizer_args = pairs(s.list("optimizer_args"));
+    optimizer.optimizer_args = name_value_pairs(s.list("optimizer_args"));
     optimizer.lr_scheduler_timescale = optional_number(s, "lr_scheduler_timescale");
     optimizer.lr_scheduler_min_lr_ratio = optional_number(s, "lr_scheduler_min_lr_ratio");
     optimizer.lr_decay_steps = s.number("lr_decay_steps");
-    optimizer.lr_scheduler_args = pairs(s.list("lr_scheduler_args"));
+    optimizer.lr_scheduler_args = name_value_pairs(s.list("lr_scheduler_args"));
     optimizer.learning_rate = s.number("learning_rate");
     optimizer.unet_lr = optional_number(s, "unet_lr");
     optimizer.text_encoder_lr = optional_number(s, "text_encoder_lr");
@@ -174,6 +165,17 @@ void fill_saving(const Settings& s, train::TrainOptions& out) {
 }
 
 }  // namespace
+
+std::vector<std::pair<std::string, std::string>> name_value_pairs(
+    const std::vector<std::string>& words) {
+    std::vector<std::pair<std::string, std::string>> out;
+    for (const std::string& word : words) {
+        const size_t equals = word.find('=');
+        if (equals == std::string::npos) continue;
+        out.emplace_back(word.substr(0, equals), word.substr(equals + 1));
+    }
+    return out;
+}
 
 train::TrainOptions train_options(const Settings& settings) {
     train::TrainOptions out;

@@ -5,9 +5,8 @@
 
 #include <fmt/format.h>
 
-#include "base/attempt.h"
+#include "base/words.h"
 #include "config/internal/derive.h"
-#include "train/optimizer_spec.h"
 #include "train/training_run.h"
 
 namespace lora::config {
@@ -173,13 +172,11 @@ public:
                   "optimizer_type names the optimizer already",
                   "leave one of them out");
         }
-        const std::string type = settings_.text("optimizer_type");
-        bool adapts = false;
-        (void)attempt([&] { adapts = train::optimizer_spec(type, {}).adapts_rate(); });
-        if (adapts && settings_.number("learning_rate") <= 0.1) {
+        const auto spec = known_optimizer(settings_);
+        if (spec && spec->adapts_rate() && settings_.number("learning_rate") <= 0.1) {
             warning("learning_rate",
                     fmt::format("{} finds the learning rate itself; {} makes it much smaller",
-                                type,
+                                settings_.text("optimizer_type"),
                                 settings_.number("learning_rate")),
                     "1 is usual");
         }
@@ -227,10 +224,8 @@ private:
 
 std::optional<ImageSize> parse_resolution(std::string_view text) {
     std::vector<int64_t> sides;
-    for (std::string_view word : split_words(text, ',')) {
-        while (word.starts_with(' ')) word.remove_prefix(1);
-        while (word.ends_with(' ')) word.remove_suffix(1);
-        const auto side = parse_int(word);
+    for (const std::string_view word : split_words(text, ',')) {
+        const auto side = parse_int(trimmed(word, " "));
         if (!side || *side < 1 || *side > 65536) return std::nullopt;
         sides.push_back(*side);
     }

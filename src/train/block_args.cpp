@@ -1,11 +1,11 @@
 #include "train/block_args.h"
 
-#include <charconv>
 #include <string_view>
 
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/words.h"
 
 namespace lora::train {
 namespace {
@@ -14,23 +14,17 @@ namespace {
 template <typename T>
 std::vector<T> numbers(const std::string& key, std::string_view text) {
     std::vector<T> result;
-    std::string_view rest = text;
-    while (true) {
-        const size_t comma = rest.find(',');
-        std::string_view word = rest.substr(0, comma);
-        while (!word.empty() && word.front() == ' ') word.remove_prefix(1);
-        while (!word.empty() && word.back() == ' ') word.remove_suffix(1);
-        T value{};
-        const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
-        if (error != std::errc() || end != word.data() + word.size() || !(value >= 0)) {
+    for (const std::string_view piece : split(text, ',')) {
+        const std::string_view word = trimmed(piece, " ");
+        const std::optional<T> value = parse_number<T>(word);
+        if (!value || !(*value >= 0)) {
             throw Error(
                 ErrorCode::kConfig,
                 fmt::format("network_args {}: \"{}\" is not a number of 0 or more", key, word));
         }
-        result.push_back(value);
-        if (comma == std::string_view::npos) return result;
-        rest.remove_prefix(comma + 1);
+        result.push_back(*value);
     }
+    return result;
 }
 
 template <typename T>

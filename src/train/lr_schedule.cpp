@@ -1,7 +1,6 @@
 #include "train/lr_schedule.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <map>
 #include <numbers>
@@ -9,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/words.h"
 
 namespace lora::train {
 namespace {
@@ -43,36 +43,32 @@ double warmup_stable_decay(const LrScheduleOptions& o, double k, double w, doubl
 }
 
 double number_of(std::string_view text, std::string_view rules) {
-    double value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || !(value >= 0)) {
+    const std::optional<double> value = parse_number<double>(text);
+    if (!value || !(*value >= 0)) {
         throw Error(ErrorCode::kConfig,
                     fmt::format("step_rules \"{}\": \"{}\" is not a number", rules, text))
             .with_hint(
                 "for example step_rules=1:10,0.1:20,0.01: factors with the step where each "
                 "ends, and the last one");
     }
-    return value;
+    return *value;
 }
 
 // The factor of the first rule whose step lies ahead; behind the last one the lone factor.
 double piecewise_constant(const LrScheduleOptions& o, double k) {
     std::map<double, double> rules;
     double last = 0;
-    std::string_view rest = o.step_rules;
-    while (true) {
-        const size_t comma = rest.find(',');
-        const std::string_view rule = rest.substr(0, comma);
+    const std::vector<std::string_view> words = split(o.step_rules, ',');
+    for (const std::string_view& rule : words) {
+        const bool is_last = &rule == &words.back();
         const size_t colon = rule.find(':');
         const double factor = number_of(rule.substr(0, colon), o.step_rules);
-        if (comma == std::string_view::npos) {
-            if (colon != std::string_view::npos) (void)number_of("", o.step_rules);
+        if ((colon == std::string_view::npos) != is_last) (void)number_of("", o.step_rules);
+        if (is_last) {
             last = factor;
-            break;
+        } else {
+            rules[number_of(rule.substr(colon + 1), o.step_rules)] = factor;
         }
-        if (colon == std::string_view::npos) (void)number_of("", o.step_rules);
-        rules[number_of(rule.substr(colon + 1), o.step_rules)] = factor;
-        rest.remove_prefix(comma + 1);
     }
     const auto ahead = rules.upper_bound(k);
     return ahead == rules.end() ? last : ahead->second;

@@ -1,12 +1,12 @@
 #include "train/network_args.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/words.h"
 
 namespace lora::train {
 namespace {
@@ -53,15 +53,13 @@ Error bad_value(const std::string& key, const std::string& text, const std::stri
 }
 
 double number(const std::string& key, const std::string& text, double least) {
-    double value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value) ||
-        value < least) {
+    const std::optional<double> value = parse_number<double>(text);
+    if (!value || !std::isfinite(*value) || *value < least) {
         throw Error(
             ErrorCode::kConfig,
             fmt::format("network_args {}: \"{}\" is no number from {} on", key, text, least));
     }
-    return value;
+    return *value;
 }
 
 int64_t integer(const std::string& key, const std::string& text, int64_t least) {
@@ -73,10 +71,8 @@ int64_t integer(const std::string& key, const std::string& text, int64_t least) 
     return static_cast<int64_t>(value);
 }
 
-bool flag(const std::string& key, std::string text) {
-    std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) {
-        return static_cast<char>(c < 0x80 ? std::tolower(c) : c);
-    });
+bool flag(const std::string& key, const std::string& value) {
+    const std::string text = lower_ascii(value);
     if (text == "true" || text == "1" || text == "yes") return true;
     if (text == "false" || text == "0" || text == "no") return false;
     throw bad_value(key, text, "True or False");
@@ -193,6 +189,14 @@ NetworkArgs read_network_args(const NetworkOptions& options) {
                                    fmt::join(of_blocks, ", ")));
     }
     return args;
+}
+
+std::string_view algo_name(nn::LoraKind kind) {
+    std::string_view name;
+    for (const AlgoName& row : kAlgos) {
+        if (row.kind == kind) name = row.name;  // of two the later one: locon
+    }
+    return name;
 }
 
 std::vector<models::LoraTarget> choose_layers(const models::ModelInfo& info,

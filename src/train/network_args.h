@@ -35,6 +35,9 @@ struct NetworkArgs {
 // Errors  kConfig naming the argument, with those that exist.
 [[nodiscard]] NetworkArgs read_network_args(const NetworkOptions& options);
 
+// As network_args algo=... calls a kind: "locon", "loha", "lokr", "ia3".
+[[nodiscard]] std::string_view algo_name(nn::LoraKind kind);
+
 // The layers that get a module, in order; conv_dim 0 leaves larger kernels out.
 [[nodiscard]] std::vector<models::LoraTarget> choose_layers(const models::ModelInfo& info,
                                                             const NetworkArgs& args,

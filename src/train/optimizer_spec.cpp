@@ -1,8 +1,6 @@
 #include "train/optimizer_spec.h"
 
 #include <algorithm>
-#include <cctype>
-#include <charconv>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -10,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/words.h"
 
 namespace lora::train {
 namespace {
@@ -46,14 +45,6 @@ constexpr Type kTypes[] = {
 };
 // clang-format on
 
-std::string lower(std::string_view text) {
-    std::string result(text);
-    std::transform(result.begin(), result.end(), result.begin(), [](unsigned char c) {
-        return static_cast<char>(std::tolower(c));
-    });
-    return result;
-}
-
 // One argument being read.
 struct Arg {
     std::string_view key;
@@ -66,30 +57,12 @@ struct Arg {
     }
     [[nodiscard]] std::vector<double> numbers() const {
         std::vector<double> result;
-        std::string_view rest = value;
-        const auto trim = [](std::string_view text, std::string_view dropped) {
-            while (!text.empty() && dropped.find(text.front()) != std::string_view::npos) {
-                text.remove_prefix(1);
-            }
-            while (!text.empty() && dropped.find(text.back()) != std::string_view::npos) {
-                text.remove_suffix(1);
-            }
-            return text;
-        };
-        rest = trim(rest, " ()[]");
-        while (true) {
-            const size_t comma = rest.find(',');
-            const std::string_view word = trim(rest.substr(0, comma), " ");
-            double number = 0;
-            const auto [end, error] =
-                std::from_chars(word.data(), word.data() + word.size(), number);
-            if (error != std::errc() || end != word.data() + word.size() || std::isnan(number)) {
-                refuse("a number");
-            }
-            result.push_back(number);
-            if (comma == std::string_view::npos) return result;
-            rest.remove_prefix(comma + 1);
+        for (const std::string_view piece : split(trimmed(value, " ()[]"), ',')) {
+            const std::optional<double> number = parse_number<double>(trimmed(piece, " "));
+            if (!number || std::isnan(*number)) refuse("a number");
+            result.push_back(*number);
         }
+        return result;
     }
     // Within low .. high; `below`: high itself is not allowed.
     [[nodiscard]] double number(double low, double high, bool below = false) const {
@@ -111,11 +84,11 @@ struct Arg {
         return all;
     }
     [[nodiscard]] bool flag() const {
-        const std::string word = lower(value);
+        const std::string word = lower_ascii(value);
         if (word != "true" && word != "false") refuse("True or False");
         return word == "true";
     }
-    [[nodiscard]] bool is_none() const { return lower(value) == "none"; }
+    [[nodiscard]] bool is_none() const { return lower_ascii(value) == "none"; }
 
 private:
     void check(double number, double low, double high, bool below) const {
@@ -286,9 +259,9 @@ std::vector<std::string_view> optimizer_names() {
 OptimizerSpec optimizer_spec(std::string_view type,
                              const OptimizerArgs& args,
                              double max_grad_norm) {
-    const std::string wanted = type.empty() ? "adamw" : lower(type);
+    const std::string wanted = type.empty() ? "adamw" : lower_ascii(type);
     const auto* found = std::find_if(std::begin(kTypes), std::end(kTypes), [&](const Type& t) {
-        return lower(t.name) == wanted;
+        return lower_ascii(t.name) == wanted;
     });
     if (found == std::end(kTypes)) {
         throw Error(ErrorCode::kConfig, fmt::format("optimizer_type {} is not known", type))

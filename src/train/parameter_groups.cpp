@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/words.h"
 
 namespace lora::train {
 namespace {
@@ -26,16 +27,14 @@ std::optional<int> leading_number(std::string_view text) {
 }
 
 double number_of(const char* option, std::string_view text) {
-    while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
-    while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+    text = trimmed(text, " ");
     if (text.empty()) return 0;  // an empty entry, as kohya reads it
-    double value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || !(value >= 0)) {
+    const std::optional<double> value = parse_number<double>(text);
+    if (!value || !(*value >= 0)) {
         throw Error(ErrorCode::kConfig,
                     fmt::format("{}: \"{}\" is not a number of 0 or more", option, text));
     }
-    return value;
+    return *value;
 }
 
 double preset_value(const char* option, std::string_view name, int i) {
@@ -62,11 +61,9 @@ void fill_side(const char* option, std::string_view text, std::span<double> side
         return;
     }
     // Longer lists are cut, shorter ones go on with 1.
-    for (double& value : side) {
-        const size_t comma = text.find(',');
-        value = number_of(option, text.substr(0, comma));
-        if (comma == std::string_view::npos) return;
-        text.remove_prefix(comma + 1);
+    const std::vector<std::string_view> words = split(text, ',');
+    for (size_t i = 0; i < std::min(side.size(), words.size()); ++i) {
+        side[i] = number_of(option, words[i]);
     }
 }
 

@@ -1,13 +1,24 @@
 // Values that follow from others: learning rates from the batch size, steps instead of epochs.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "config/settings.h"
+#include "train/optimizer_spec.h"
 
 namespace lora::config {
 
-// "lora" without LyCORIS; else its algo: "locon", "loha", "lokr", "ia3", or what was written.
+// Words of the form name=value; others are left out (validate.h tells them).
+[[nodiscard]] std::vector<std::pair<std::string, std::string>> name_value_pairs(
+    const std::vector<std::string>& words);
+
+// The optimizer with its defaults; nothing for a name that is not known.
+[[nodiscard]] std::optional<train::OptimizerSpec> known_optimizer(const Settings& settings);
+
+// "lora" without LyCORIS or with arguments that are wrong; else "locon", "loha", "lokr", "ia3".
 [[nodiscard]] std::string network_algo(const Settings& settings);
 
 void derive_train_settings(Settings& settings);

@@ -21,3 +21,13 @@
 #pragma pop_macro("TOML_UNREACHABLE")
 #include <toml++/toml.h>
 // clang-format on
+
+#include <string>
+#include <string_view>
+
+namespace lora::config {
+
+// Errors  kFormat with the line; `what` names the text.
+[[nodiscard]] toml::table parse_toml(std::string_view text, std::string_view what);
+
+}  // namespace lora::config
