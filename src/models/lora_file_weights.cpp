@@ -109,40 +109,17 @@ private:
 
     // w1 says how the layer is cut; the rest must fit.
     LoraModule lokr(int64_t rank) {
-        const int64_t a = axis(has("lokr_w1") ? "lokr_w1" : "lokr_w1_a", 0);
-        const int64_t c = axis(has("lokr_w1") ? "lokr_w1" : "lokr_w1_b", 1);
+        LokrForm form;
+        form.splits_w1 = !has("lokr_w1");
+        form.splits_w2 = !has("lokr_w2");
+        form.tucker = has("lokr_t2");
+        form.a = axis(form.splits_w1 ? "lokr_w1_a" : "lokr_w1", 0);
+        form.c = axis(form.splits_w1 ? "lokr_w1_b" : "lokr_w1", 1);
         const Shape& weight = target_.weight_shape;
-        if (a < 1 || c < 1 || weight[0] % a != 0 || weight[1] % c != 0) throw misfit();
-        std::vector<int64_t> small = weight.sizes();
-        small[0] /= a;
-        small[1] /= c;
-        const int64_t b = small[0];
-        const int64_t d = small[1];
-        const int64_t taps = Shape(small).num_elements() / (b * d);
-        LoraModule module;
-        module.target = target_;
-        module.kind = LoraKind::kLokr;
-        module.rank = rank;
-        module.alpha = static_cast<double>(rank);
-        if (has("lokr_w1")) {
-            module.factors.push_back({"lokr_w1", Shape{a, c}});
-        } else {
-            module.factors.push_back({"lokr_w1_a", Shape{a, rank}});
-            module.factors.push_back({"lokr_w1_b", Shape{rank, c}});
+        if (form.a < 1 || form.c < 1 || weight[0] % form.a != 0 || weight[1] % form.c != 0) {
+            throw misfit();
         }
-        if (has("lokr_w2")) {
-            module.factors.push_back({"lokr_w2", Shape(small)});
-        } else if (has("lokr_t2")) {
-            small[0] = rank;
-            small[1] = rank;
-            module.factors.push_back({"lokr_t2", Shape(small)});
-            module.factors.push_back({"lokr_w2_a", Shape{rank, b}});
-            module.factors.push_back({"lokr_w2_b", Shape{rank, d}});
-        } else {
-            module.factors.push_back({"lokr_w2_a", Shape{b, rank}});
-            module.factors.push_back({"lokr_w2_b", Shape{rank, d * taps}});
-        }
-        return module;
+        return make_lokr_module(target_, rank, static_cast<double>(rank), form);
     }
 
     // The file's factors must be those that the module expects.

@@ -53,27 +53,42 @@ std::vector<LoraFactor> loha(const Layer& l, int64_t r, bool tucker) {
             {"hada_w2_b", Shape{r, l.in * l.taps}}};
 }
 
+std::vector<LoraFactor> lokr_factors(const Layer& l, int64_t r, const LokrForm& form) {
+    const int64_t b = l.out / form.a;
+    const int64_t d = l.in / form.c;
+    std::vector<LoraFactor> factors;
+    if (form.splits_w1) {
+        factors.push_back({"lokr_w1_a", Shape{form.a, r}});
+        factors.push_back({"lokr_w1_b", Shape{r, form.c}});
+    } else {
+        factors.push_back({"lokr_w1", Shape{form.a, form.c}});
+    }
+    if (!form.splits_w2) {
+        factors.push_back({"lokr_w2", with_kernel(b, d, l)});
+    } else if (form.tucker) {
+        factors.push_back({"lokr_t2", with_kernel(r, r, l)});
+        factors.push_back({"lokr_w2_a", Shape{r, b}});
+        factors.push_back({"lokr_w2_b", Shape{r, d}});
+    } else {
+        factors.push_back({"lokr_w2_a", Shape{b, r}});
+        factors.push_back({"lokr_w2_b", Shape{r, d * l.taps}});
+    }
+    return factors;
+}
+
 std::vector<LoraFactor> lokr(const Layer& l, int64_t r, const LoraModuleOptions& options) {
     const Factorization out = factorize(l.out, options.factor);
     const Factorization in = factorize(l.in, options.factor);
-    std::vector<LoraFactor> factors;
-    if (options.decompose_both && 2 * r < std::max(out.m, in.m)) {
-        factors.push_back({"lokr_w1_a", Shape{out.m, r}});
-        factors.push_back({"lokr_w1_b", Shape{r, in.m}});
-    } else {
-        factors.push_back({"lokr_w1", Shape{out.m, in.m}});
-    }
-    if (2 * r >= std::max(out.n, in.n)) {
-        factors.push_back({"lokr_w2", with_kernel(out.n, in.n, l)});
-    } else if (options.tucker && l.taps > 1) {
-        factors.push_back({"lokr_t2", with_kernel(r, r, l)});
-        factors.push_back({"lokr_w2_a", Shape{r, out.n}});
-        factors.push_back({"lokr_w2_b", Shape{r, in.n}});
-    } else {
-        factors.push_back({"lokr_w2_a", Shape{out.n, r}});
-        factors.push_back({"lokr_w2_b", Shape{r, in.n * l.taps}});
-    }
-    return factors;
+    LokrForm form{.a = out.m, .c = in.m};
+    form.splits_w1 = options.decompose_both && 2 * r < std::max(out.m, in.m);
+    form.splits_w2 = 2 * r < std::max(out.n, in.n);
+    form.tucker = options.tucker && l.taps > 1;
+    return lokr_factors(l, r, form);
+}
+
+bool is_whole_lokr(const LoraModule& module) {
+    return module.factors.size() == 2 && module.factors[0].suffix == "lokr_w1" &&
+           module.factors[1].suffix == "lokr_w2";
 }
 
 std::vector<LoraFactor> ia3(const Layer& l, bool on_input) {
@@ -121,16 +136,23 @@ LoraModule make_lora_module(LoraTarget target,
         case LoraKind::kLoha: module.factors = loha(layer, rank, tucker); break;
         case LoraKind::kLokr:
             module.factors = lokr(layer, rank, options);
-            if (module.factors.size() == 2 && module.factors[0].suffix == "lokr_w1" &&
-                module.factors[1].suffix == "lokr_w2") {
-                module.alpha = static_cast<double>(rank);
-            }
+            if (is_whole_lokr(module)) module.alpha = static_cast<double>(rank);
             break;
         case LoraKind::kIa3:
             module.factors = ia3(layer, options.on_input);
             module.on_input = options.on_input;
             break;
     }
+    module.target = std::move(target);
+    return module;
+}
+
+LoraModule make_lokr_module(LoraTarget target, int64_t rank, double alpha, const LokrForm& form) {
+    LoraModule module;
+    module.kind = LoraKind::kLokr;
+    module.rank = rank;
+    module.factors = lokr_factors(layer_of(target.weight_shape), rank, form);
+    module.alpha = is_whole_lokr(module) ? static_cast<double>(rank) : alpha;
     module.target = std::move(target);
     return module;
 }

@@ -41,6 +41,20 @@ struct LoraModuleOptions {
                                           double alpha,
                                           const LoraModuleOptions& options = {});
 
+// How a lokr module is cut: w1 [a, c] and what is left of the layer for w2, each whole or in two.
+struct LokrForm {
+    int64_t a = 1;
+    int64_t c = 1;
+    bool splits_w1 = false;
+    bool splits_w2 = false;
+    bool tucker = false;  // of a split w2
+};
+// a and c divide the layer's outputs and inputs.
+[[nodiscard]] LoraModule make_lokr_module(LoraTarget target,
+                                          int64_t rank,
+                                          double alpha,
+                                          const LokrForm& form);
+
 // size = m * n with m <= n: m = factor when it divides, else the largest divisor of size that is at
 // most its root and, for a positive factor, at most the factor.
 struct Factorization {

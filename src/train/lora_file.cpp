@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "io/torch_checkpoint.h"
+#include "models/tensor_list.h"
 
 namespace lora::train {
 namespace {
@@ -28,12 +29,7 @@ double scalar(const TensorView& view, const std::string& name) {
 
 void read_entry(const TensorView& view, const ParameterEntry& entry, std::span<float> values) {
     // Linear and 1x1 convolution differ in trailing ones only; files mix them.
-    const auto trimmed = [](const Shape& shape) {
-        std::vector<int64_t> sizes = shape.sizes();
-        while (sizes.size() > 2 && sizes.back() == 1) sizes.pop_back();
-        return sizes;
-    };
-    if (trimmed(view.shape) != trimmed(entry.shape)) {
+    if (!models::same_shape(view.shape, entry.shape)) {
         throw Error(ErrorCode::kConfig,
                     fmt::format("tensor {} has shape {} in the file, {} here",
                                 entry.key,

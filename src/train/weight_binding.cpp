@@ -1,5 +1,7 @@
 #include "train/weight_binding.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "base/error.h"
@@ -9,21 +11,26 @@
 namespace lora::train {
 namespace {
 
-// The same numbers in the same order: one shape becomes the other by joining neighbouring axes.
-// Files differ from graphs in axes of size 1 and in kernels that are flattened.
+// How many elements the first, the first two, ... axes hold; axes of size 1 change nothing.
+std::vector<int64_t> borders(const Shape& shape) {
+    std::vector<int64_t> result;
+    int64_t count = 1;
+    for (const int64_t size : shape.sizes()) {
+        if (size == 1) continue;
+        count *= size;
+        result.push_back(count);
+    }
+    return result;
+}
+
+// The same numbers in the same order: joining neighbouring axes of one gives the other. Files
+// differ from graphs in axes of size 1 and in kernels that are flattened.
 bool lies_alike(const Shape& a, const Shape& b) {
     if (a.num_elements() != b.num_elements()) return false;
-    int i = 0;
-    int j = 0;
-    while (i < a.num_axes() && j < b.num_axes()) {
-        int64_t left = a[i++];
-        int64_t right = b[j++];
-        const bool grew_left = left < right;
-        while (left < right && i < a.num_axes()) left *= a[i++];
-        while (right < left && j < b.num_axes() && !grew_left) right *= b[j++];
-        if (left != right) return false;
-    }
-    return true;
+    const std::vector<int64_t> x = borders(a);
+    const std::vector<int64_t> y = borders(b);
+    return std::includes(x.begin(), x.end(), y.begin(), y.end()) ||
+           std::includes(y.begin(), y.end(), x.begin(), x.end());
 }
 
 }  // namespace

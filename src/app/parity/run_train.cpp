@@ -69,24 +69,22 @@ double inner_product(const TensorView& a, const TensorView& b) {
 // LyCORIS 3.x takes the other factor's core and w_b when it computes the gradient of a Tucker
 // LoHa's w_a. The change of the weight is linear in every factor, so all true gradients have the
 // same <factor, gradient>; where the case's one of w_a has not, that product is compared instead.
-struct TuckerCheck {
-    std::string w_a;
-    std::string core;
-};
-std::optional<TuckerCheck> tucker_check(const CaseFile& golden, const std::string& key) {
+// The core's key then.
+std::optional<std::string> core_to_compare(const CaseFile& golden, const std::string& key) {
     for (const auto& [w_a, core] :
          {std::pair{".hada_w1_a", ".hada_t1"}, {".hada_w2_a", ".hada_t2"}}) {
         if (!key.ends_with(w_a)) continue;
-        const TuckerCheck check{key, key.substr(0, key.size() - std::string(w_a).size()) + core};
-        if (!golden.has("out.grad." + check.core)) return std::nullopt;
+        const std::string core_key =
+            key.substr(0, key.size() - std::string_view(w_a).size()) + core;
+        if (!golden.has("out.grad." + core_key)) return std::nullopt;
         const TensorView factor = golden.file.at("in.net." + key);
         const TensorView gradient = golden.file.at("out.grad." + key);
         const double its = inner_product(factor, gradient);
-        const double true_one = inner_product(golden.file.at("in.net." + check.core),
-                                              golden.file.at("out.grad." + check.core));
+        const double true_one = inner_product(golden.file.at("in.net." + core_key),
+                                              golden.file.at("out.grad." + core_key));
         const double scale = norm_of(factor) * norm_of(gradient);
         if (std::abs(its - true_one) <= 1e-4 * scale) return std::nullopt;
-        return check;
+        return core_key;
     }
     return std::nullopt;
 }
@@ -107,15 +105,15 @@ void compare_gradients(const train::TrainStep& step,
         }
         if (!expected || !step.trained().contains(entry.key)) continue;
         const Tensor gradient = piece(gradients, entry);
-        if (const auto check = tucker_check(golden, entry.key)) {
+        if (const auto core = core_to_compare(golden, entry.key)) {
             const double its = norm_of(golden.file.at("out.grad." + entry.key));
             expected_sum -= its * its;
             const TensorView factor = golden.file.at("in.net." + entry.key);
             report.compare_numbers(golden,
                                    "grad." + entry.key + ":inner_product",
                                    inner_product(factor, gradient.view()),
-                                   inner_product(golden.file.at("in.net." + check->core),
-                                                 golden.file.at("out.grad." + check->core)),
+                                   inner_product(golden.file.at("in.net." + *core),
+                                                 golden.file.at("out.grad." + *core)),
                                    norm_of(factor) * norm_of(gradient.view()));
             continue;
         }
