@@ -96,6 +96,27 @@ struct UpdateFactoredArgs {
     UpdateConstants k;
 };
 
+// A row of `tensors`: `matrices` of rows x cols, one after the other.
+struct FactoredTensor {
+    int begin, count, group, rows, cols, row_begin, col_begin, matrices;
+    LORA_RULE explicit FactoredTensor(const int32_t* t)
+        : begin(t[0]),
+          count(t[1]),
+          group(t[2]),
+          rows(t[3]),
+          cols(t[4]),
+          row_begin(t[5]),
+          col_begin(t[6]),
+          matrices(t[1] / (t[3] * t[4])) {}
+};
+
+// state = beta state + rest * mean of (x^2 + eps).
+struct FactoredAverage {
+    float eps;
+    float beta;
+    float rest;  // 1 - beta
+};
+
 struct UpdateGlobalsArgs {
     ir::UpdateRule rule = ir::UpdateRule::kAdamW;
     float* globals = nullptr;

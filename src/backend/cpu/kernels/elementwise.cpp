@@ -125,30 +125,28 @@ void geglu_backward(const ElementwiseArgs& g, int64_t begin, int64_t end) {
     });
 }
 
-void add(const ElementwiseArgs& g, int64_t begin, int64_t end) {
-    with_type(g.type, [&]<typename T>() {
-        map2(static_cast<const T*>(g.a),
-             static_cast<const T*>(g.b),
-             static_cast<T*>(g.dst),
-             begin,
-             end,
-             [](Vec a, Vec b) { return a + b; });
-    });
-}
+struct Sum {
+    Vec operator()(Vec a, Vec b) const { return a + b; }
+};
+struct Product {
+    Vec operator()(Vec a, Vec b) const { return a * b; }
+};
 
-void multiply(const ElementwiseArgs& g, int64_t begin, int64_t end) {
+template <typename Op>
+void pairs(const ElementwiseArgs& g, int64_t begin, int64_t end) {
     with_type(g.type, [&]<typename T>() {
         map2(static_cast<const T*>(g.a),
              static_cast<const T*>(g.b),
              static_cast<T*>(g.dst),
              begin,
              end,
-             [](Vec a, Vec b) { return a * b; });
+             Op());
     });
 }
 
 // Rows of `inner` elements, the same b for each.
-void add_rows(const ElementwiseArgs& g, int64_t begin, int64_t end) {
+template <typename Op>
+void pairs_by_row(const ElementwiseArgs& g, int64_t begin, int64_t end) {
     with_type(g.type, [&]<typename T>() {
         for (int64_t row = begin; row < end; ++row) {
             map2(static_cast<const T*>(g.a) + row * g.inner,
@@ -156,20 +154,7 @@ void add_rows(const ElementwiseArgs& g, int64_t begin, int64_t end) {
                  static_cast<T*>(g.dst) + row * g.inner,
                  0,
                  g.inner,
-                 [](Vec a, Vec b) { return a + b; });
-        }
-    });
-}
-
-void multiply_rows(const ElementwiseArgs& g, int64_t begin, int64_t end) {
-    with_type(g.type, [&]<typename T>() {
-        for (int64_t row = begin; row < end; ++row) {
-            map2(static_cast<const T*>(g.a) + row * g.inner,
-                 static_cast<const T*>(g.b),
-                 static_cast<T*>(g.dst) + row * g.inner,
-                 0,
-                 g.inner,
-                 [](Vec a, Vec b) { return a * b; });
+                 Op());
         }
     });
 }
@@ -269,10 +254,10 @@ void add_elementwise_kernels(KernelTable& table) {
     table.activation_backward = activation_backward;
     table.geglu = geglu;
     table.geglu_backward = geglu_backward;
-    table.add = add;
-    table.multiply = multiply;
-    table.add_rows = add_rows;
-    table.multiply_rows = multiply_rows;
+    table.add = pairs<Sum>;
+    table.multiply = pairs<Product>;
+    table.add_rows = pairs_by_row<Sum>;
+    table.multiply_rows = pairs_by_row<Product>;
     table.mix = mix;
     table.sum_rows = sum_rows;
     table.sum_squares = sum_squares;

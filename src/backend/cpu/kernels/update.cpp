@@ -160,28 +160,12 @@ void update_step_8bit(UpdateRule rule, const Update8bitArgs& a, int64_t begin, i
     }
 }
 
-// One tensor of update_factored: `matrices` of rows x cols.
-struct Tensor {
-    explicit Tensor(const int32_t* t)
-        : begin(t[0]),
-          count(t[1]),
-          group(t[2]),
-          rows(t[3]),
-          cols(t[4]),
-          row_begin(t[5]),
-          col_begin(t[6]),
-          matrices(count / (rows * cols)) {}
-    int64_t begin, count, group, rows, cols, row_begin, col_begin, matrices;
-};
-
-struct Average {
-    float eps;
-    float beta;
-    float rest;  // 1 - beta
-};
+using backend::FactoredAverage;
+using backend::FactoredTensor;
 
 // state = beta state + (1 - beta) mean of x^2 + eps, over rows and over columns.
-void average(const Tensor& t, const float* x, const Average& by, float* row, float* col) {
+void average(
+    const FactoredTensor& t, const float* x, const FactoredAverage& by, float* row, float* col) {
     const auto num_rows = static_cast<float>(t.rows);
     const auto num_cols = static_cast<float>(t.cols);
     for (int64_t i = 0; i < t.matrices; ++i) {
@@ -203,7 +187,7 @@ void average(const Tensor& t, const float* x, const Average& by, float* row, flo
 }
 
 // x / (sqrt(row / mean(row)) sqrt(col)), in place.
-void divide(const Tensor& t, float* x, const float* row, const float* col) {
+void divide(const FactoredTensor& t, float* x, const float* row, const float* col) {
     for (int64_t i = 0; i < t.matrices; ++i) {
         const float* rows = row + i * t.rows;
         const float* cols = col + i * t.cols;
@@ -237,7 +221,7 @@ void move(float* p, const float* x, int64_t count, float decay, float lr) {
     }
 }
 
-void factored_tensor(const UpdateFactoredArgs& a, const Tensor& t) {
+void factored_tensor(const UpdateFactoredArgs& a, const FactoredTensor& t) {
     const float* schedule = a.schedule + 4 * t.group;
     float* x = a.direction + t.begin;
     float* p = a.p + t.begin;
@@ -247,8 +231,9 @@ void factored_tensor(const UpdateFactoredArgs& a, const Tensor& t) {
         rate *= size > a.k.eps2 ? size : a.k.eps2;
     }
     for (int64_t j = 0; j < t.count; ++j) x[j] = *a.clip * a.g[t.begin + j];
-    const Average squares = a.is_came != 0 ? Average{a.k.eps, a.k.beta2, a.k.one_minus_beta2}
-                                           : Average{a.k.eps, schedule[1], schedule[2]};
+    const FactoredAverage squares = a.is_came != 0
+                                        ? FactoredAverage{a.k.eps, a.k.beta2, a.k.one_minus_beta2}
+                                        : FactoredAverage{a.k.eps, schedule[1], schedule[2]};
     average(t, x, squares, a.row + t.row_begin, a.col + t.col_begin);
     divide(t, x, a.row + t.row_begin, a.col + t.col_begin);
     const float size = root_mean_square(x, t.count) / a.k.clip_threshold;
@@ -259,7 +244,7 @@ void factored_tensor(const UpdateFactoredArgs& a, const Tensor& t) {
             m[j] = a.k.beta1 * m[j] + a.k.one_minus_beta1 * x[j];
             x[j] -= m[j];
         }
-        const Average instability{a.k.eps2, a.k.beta3, a.k.one_minus_beta3};
+        const FactoredAverage instability{a.k.eps2, a.k.beta3, a.k.one_minus_beta3};
         average(t, x, instability, a.res_row + t.row_begin, a.res_col + t.col_begin);
         for (int64_t j = 0; j < t.count; ++j) x[j] = m[j];
         divide(t, x, a.res_row + t.row_begin, a.res_col + t.col_begin);
@@ -273,7 +258,7 @@ void factored_tensor(const UpdateFactoredArgs& a, const Tensor& t) {
 }
 
 void update_factored(const UpdateFactoredArgs& a, int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) factored_tensor(a, Tensor(a.tensors + 7 * i));
+    for (int64_t i = begin; i < end; ++i) factored_tensor(a, FactoredTensor(a.tensors + 7 * i));
 }
 
 }  // namespace

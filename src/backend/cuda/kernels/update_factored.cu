@@ -6,28 +6,9 @@
 
 namespace lora::cuda {
 
+using backend::FactoredAverage;
+using backend::FactoredTensor;
 using backend::UpdateFactoredArgs;
-
-// `matrices` of rows x cols, one after the other.
-struct FactoredTensor {
-    int begin, count, group, rows, cols, row_begin, col_begin, matrices;
-    __device__ explicit FactoredTensor(const int32_t* t)
-        : begin(t[0]),
-          count(t[1]),
-          group(t[2]),
-          rows(t[3]),
-          cols(t[4]),
-          row_begin(t[5]),
-          col_begin(t[6]),
-          matrices(t[1] / (t[3] * t[4])) {}
-};
-
-// state = beta state + rest * mean of x^2 + eps.
-struct Average {
-    float eps;
-    float beta;
-    float rest;
-};
 
 // fn(j) for every element of the block's share of 0 .. count.
 template <typename Fn>
@@ -56,7 +37,7 @@ __device__ float root_mean_square(const float* x, int count) {
 }
 
 __device__ void average(
-    const FactoredTensor& t, const float* x, const Average& by, float* row, float* col) {
+    const FactoredTensor& t, const float* x, const FactoredAverage& by, float* row, float* col) {
     const int num_rows = t.matrices * t.rows;
     const bool wide = t.cols >= 32;  // a warp a row, else a thread
     const int lane = wide ? static_cast<int>(threadIdx.x) % 32 : 0;
@@ -120,8 +101,9 @@ extern "C" __global__ void update_factored(const UpdateFactoredArgs a) {
     const float clip = *a.clip;
     each(t.count, [&](int j) { x[j] = clip * a.g[t.begin + j]; });
     __syncthreads();
-    const Average squares = a.is_came != 0 ? Average{a.k.eps, a.k.beta2, a.k.one_minus_beta2}
-                                           : Average{a.k.eps, schedule[1], schedule[2]};
+    const FactoredAverage squares = a.is_came != 0
+                                        ? FactoredAverage{a.k.eps, a.k.beta2, a.k.one_minus_beta2}
+                                        : FactoredAverage{a.k.eps, schedule[1], schedule[2]};
     average(t, x, squares, a.row + t.row_begin, a.col + t.col_begin);
     divide(t, x, a.row + t.row_begin, a.col + t.col_begin, mean);
     const float size = root_mean_square(x, t.count) / a.k.clip_threshold;
@@ -145,7 +127,7 @@ extern "C" __global__ void update_factored(const UpdateFactoredArgs a) {
         x[j] = step - m[j];
     });
     __syncthreads();
-    const Average instability{a.k.eps2, a.k.beta3, a.k.one_minus_beta3};
+    const FactoredAverage instability{a.k.eps2, a.k.beta3, a.k.one_minus_beta3};
     average(t, x, instability, a.res_row + t.row_begin, a.res_col + t.col_begin);
     each(t.count, [&](int j) { x[j] = m[j]; });
     __syncthreads();
