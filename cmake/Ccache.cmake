@@ -1,7 +1,9 @@
 # Compiles through ccache where it is installed. The sloppiness is what ccache asks for before it
-# accepts precompiled headers; no file of ours uses __DATE__ or __TIME__.
+# accepts precompiled headers; no file of ours uses __DATE__ or __TIME__. With the base folder,
+# paths count from the build folder, so that two checkouts share what they compile.
 find_program(CCACHE ccache)
 if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER
-    ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${CCACHE})
+    ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1
+    CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${CCACHE})
 endif()
