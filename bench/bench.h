@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "backend/backend.h"
@@ -21,6 +22,8 @@ struct Options {
     int64_t resolution_px = 512;
     int64_t rank = 32;
     int64_t num_chunks = 3;  // windows of 75 tokens a caption
+    // step: of lycoris.kohya, "algo=loha,conv_dim=4"; empty: networks.lora without convolutions
+    std::vector<std::pair<std::string, std::string>> network_args;
     int num_threads = 0;
     int repeats = 5;
     bool nodes = false;  // step, sample: one line an operator too

@@ -17,6 +17,7 @@ constexpr const char* kUsage =
     "       lora_bench sample --model FILE      one UNet evaluation and one VAE decode\n"
     "       lora_bench io [FILE...]             reading model files and pictures\n"
     "options: --backend cpu|reference --dtype fp32|bf16 --batch 1,4 --resolution 512 --rank 32\n"
+    "         --network_args algo=loha,conv_dim=4 (step: of lycoris.kohya)\n"
     "         --chunks 3 --threads N --repeats N --nodes --no_floor --json (always on)\n";
 
 int64_t to_number(const std::string& name, const std::string& text) {
@@ -45,6 +46,20 @@ std::vector<int64_t> to_numbers(const std::string& name, const std::string& text
     return values;
 }
 
+// "a=1,b=2"
+std::vector<std::pair<std::string, std::string>> to_pairs(const std::string& text) {
+    std::vector<std::pair<std::string, std::string>> pairs;
+    size_t begin = 0;
+    while (begin <= text.size()) {
+        const size_t end = std::min(text.find(',', begin), text.size());
+        const std::string pair = text.substr(begin, end - begin);
+        const size_t equals = std::min(pair.find('='), pair.size());
+        pairs.emplace_back(pair.substr(0, equals), pair.substr(std::min(equals + 1, pair.size())));
+        begin = end + 1;
+    }
+    return pairs;
+}
+
 void set_option(lora::bench::Options& o, const std::string& name, const std::string& value) {
     if (name == "--model") {
         o.model = value;
@@ -61,6 +76,8 @@ void set_option(lora::bench::Options& o, const std::string& name, const std::str
         o.resolution_px = to_number(name, value);
     } else if (name == "--rank") {
         o.rank = to_number(name, value);
+    } else if (name == "--network_args") {
+        o.network_args = to_pairs(value);
     } else if (name == "--chunks") {
         o.num_chunks = to_number(name, value);
     } else if (name == "--threads") {

@@ -45,6 +45,8 @@ void run_batch(const Options& options, const Session& s, int64_t batch) {
     train::NetworkOptions network;
     network.network_dim = options.rank;
     network.network_alpha = static_cast<double>(options.rank) / 2;
+    network.network_args = options.network_args;
+    if (!options.network_args.empty()) network.network_module = "lycoris.kohya";
     train::TrainModel model =
         train::make_train_model(s.info, train::choose_modules(s.info, network), {.dtype = s.dtype});
     const train::Network layout = model.network;
@@ -77,6 +79,7 @@ void run_batch(const Options& options, const Session& s, int64_t batch) {
         p = with_floor(std::move(p), step.executable(shape));
 
     OrderedJson line = line_start(*s.backend, s.dtype);
+    for (const auto& [key, value] : options.network_args) line["network_args"][key] = value;
     line["batch"] = batch;
     line["width"] = options.resolution_px;
     line["height"] = options.resolution_px;
