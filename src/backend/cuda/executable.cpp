@@ -293,6 +293,32 @@ private:
         return arrivals_->address() + static_cast<size_t>(node) * counter_bytes();
     }
 
+    // The first of two launches, which fills the node's scratch, becomes a node of its own: ahead
+    // of the group that the second one can then join, where nothing there stands in its way.
+    void place_first_launch(NodeLaunches& node) {
+        NodeLaunches first = node;
+        first.launches.resize(1);
+        first.writes = {node.writes.back()};
+        node.launches.erase(node.launches.begin());
+        node.reads.push_back(node.writes.back());
+        node.writes.pop_back();
+        const bool free = !nodes_.empty() && nodes_.back().launches.size() == 1 &&
+                          is_gradient_group(nodes_.back().launches[0]) &&
+                          !overlap(first.writes, nodes_.back().reads) &&
+                          !overlap(first.writes, nodes_.back().writes) &&
+                          !overlap(first.reads, nodes_.back().writes);
+        nodes_.insert(nodes_.end() - (free ? 1 : 0), std::move(first));
+    }
+
+    [[nodiscard]] static bool overlap(const std::vector<ByteRange>& some,
+                                      const std::vector<ByteRange>& others) {
+        return std::any_of(some.begin(), some.end(), [&](const ByteRange& a) {
+            return std::any_of(others.begin(), others.end(), [&](const ByteRange& b) {
+                return a.begin < b.begin + b.size_bytes && b.begin < a.begin + a.size_bytes;
+            });
+        });
+    }
+
     // Gradients of linear layers that follow each other become one launch, unless they share a
     // destination.
     [[nodiscard]] bool join_last(NodeLaunches& next) {
@@ -303,13 +329,7 @@ private:
         if (!is_gradient_group(last.launches[0]) || !is_gradient_group(next.launches[0])) {
             return false;
         }
-        for (const ByteRange& a : last.writes) {
-            for (const ByteRange& b : next.writes) {
-                if (a.begin < b.begin + b.size_bytes && b.begin < a.begin + a.size_bytes) {
-                    return false;
-                }
-            }
-        }
+        if (overlap(last.writes, next.writes)) return false;
         if (!join_gradients(last.launches[0], next.launches[0])) return false;
         last.reads.insert(last.reads.end(), next.reads.begin(), next.reads.end());
         last.writes.insert(last.writes.end(), next.writes.begin(), next.writes.end());
@@ -347,6 +367,9 @@ private:
             if (ir::op_info(node.op).is_view || casts_parameter(plan_.graph, node)) continue;
             if (made_on_the_way_[i]) continue;
             NodeLaunches launches = make_launches(static_cast<int32_t>(i));
+            if (launches.launches.size() == 2 && is_gradient_group(launches.launches[1])) {
+                place_first_launch(launches);
+            }
             if (!join_last(launches)) nodes_.push_back(std::move(launches));
         }
         finish_groups();
@@ -372,7 +395,10 @@ private:
         for (size_t i = 0; i < nodes.size(); ++i) {
             if (!is_product(nodes[i].op)) continue;
             const ProductShape shape = product_shape(session_.card->info(), plan_.graph, nodes[i]);
-            if (made_on_the_way_[i] || is_grouped_gradient(session_.card->info(), shape)) continue;
+            if (made_on_the_way_[i] || is_grouped_gradient(session_.card->info(), shape) ||
+                is_thin_gradient(session_.card->info(), shape)) {
+                continue;
+            }
             session_.tuner->decide(shape,
                                    [&] { return make_launches(static_cast<int32_t>(i)).launches; });
         }

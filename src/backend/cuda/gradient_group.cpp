@@ -70,6 +70,12 @@ bool is_grouped_gradient(const DeviceInfo& d, const ProductShape& shape) {
            shape.dtype != DType::kF32 && d.compute_major >= 8;
 }
 
+bool is_thin_gradient(const DeviceInfo& d, const ProductShape& shape) {
+    constexpr int64_t kMostOuts = 16;
+    return shape.kind == ProductKind::kGradientPatches && shape.m <= kMostOuts &&
+           shape.channels % 8 == 0 && shape.dtype != DType::kF32 && d.compute_major >= 8;
+}
+
 bool is_gradient_group(const Launch& launch) { return launch.file == kFile; }
 
 Launch single_gradient(const WeightGradientArgs& args, DType dtype) {
@@ -84,6 +90,8 @@ Launch single_gradient(const WeightGradientArgs& args, DType dtype) {
     p.points = args.points;
     p.accumulate = args.accumulate;
     p.alpha = args.alpha;
+    p.row_taps = narrow<uint16_t>(args.row_taps);
+    p.row_outs = narrow<uint16_t>(args.row_outs);
     p.tile = tile_for(args.out, args.in);
     Launch launch;
     launch.file = kFile;

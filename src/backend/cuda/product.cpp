@@ -6,6 +6,7 @@
 #include "backend/cuda/internal/products.h"
 #include "backend/cuda/internal/tensor_maps.h"
 #include "backend/cuda/internal/weight.h"
+#include "backend/cuda/kernels/movement_args.h"
 #include "backend/cuda/kernels/product_args.h"
 #include "backend/cuda/kernels/weight_args.h"
 #include "base/check.h"
@@ -383,6 +384,52 @@ Launches matrix_launches(const NodeContext& c) {
     return launches;
 }
 
+// Pixels of x times columns of the spread dy.
+int64_t spread_elements(const ir::Graph& g, const ir::Node& n, const Form& f) {
+    const int64_t points = input(g, n, 1).shape.num_elements() / f.gradient.in;
+    return points * round_up(int64_t{f.gradient.taps} * f.gradient.out, 8);
+}
+
+Launches thin_gradient_launches(const NodeContext& c, const Form& form) {
+    const WeightGradientArgs& g = form.gradient;
+    const int64_t elements = spread_elements(c.graph, c.node, form);
+    SpreadArgs spread;
+    spread.src = c.in_ptr(0);
+    spread.dst = reinterpret_cast<void*>(c.scratch);
+    spread.channels = g.out;
+    spread.taps = g.taps;
+    spread.columns = narrow<int>(round_up(int64_t{g.taps} * g.out, 8));
+    spread.points = elements / spread.columns;
+    spread.kernel_width = g.kernel_width;
+    spread.stride = g.stride;
+    spread.pad_top = g.pad_top;
+    spread.pad_left = g.pad_left;
+    spread.height = g.height;
+    spread.width = g.width;
+    spread.out_height = g.out_height;
+    spread.out_width = g.out_width;
+    Launches launches(1);
+    launches[0].file = "movement";
+    launches[0].kernel = "spread";
+    launches[0].block.x = 256;
+    launches[0].grid.x = narrow<uint32_t>(ceil_div(elements / 8, 256));
+    launches[0].set_args(spread);
+
+    WeightGradientArgs args;
+    args.dy = spread.dst;
+    args.x = c.in_ptr(1);
+    args.dst = c.out_ptr<float>();
+    args.out = spread.columns;
+    args.in = g.in;
+    args.points = narrow<int>(spread.points);
+    args.accumulate = g.accumulate;
+    args.alpha = g.alpha;
+    args.row_taps = g.taps;
+    args.row_outs = g.out;
+    launches.push_back(single_gradient(args, form.shape.dtype));
+    return launches;
+}
+
 Launches gradient_launches(const NodeContext& c) {
     const Form form = form_of(c.device, c.graph, c.node);
     WeightGradientArgs args = form.gradient;
@@ -392,6 +439,9 @@ Launches gradient_launches(const NodeContext& c) {
     ProductShape shape = form.shape;
     shape.vector = shape.vector && is_aligned(c.in[0]) && is_aligned(c.in[1]);
     if (is_grouped_gradient(c.device, shape)) return {single_gradient(args, shape.dtype)};
+    if (is_thin_gradient(c.device, shape) && is_aligned(c.in[1])) {
+        return thin_gradient_launches(c, form);
+    }
     const ProductConfig config = config_for(c, shape, form.shape);
     args.points_per_split = depth_of_split(shape, config);
     ScratchLayout layout(c.scratch);
@@ -440,6 +490,11 @@ ProductShape product_shape(const DeviceInfo& d, const ir::Graph& g, const ir::No
 size_t product_scratch(const DeviceInfo& d, const ir::Graph& g, const ir::Node& n) {
     const Form form = form_of(d, g, n);
     if (is_grouped_gradient(d, form.shape)) return 0;
+    if (is_thin_gradient(d, form.shape)) {
+        ScratchLayout layout;
+        layout.take<uint16_t>(spread_elements(g, n, form));
+        return layout.used();
+    }
     size_t partial = 0;
     for (const ProductConfig& config : candidate_configs(d, form.shape)) {
         partial = std::max(partial, split_bytes(form.shape, config));

@@ -259,6 +259,34 @@ std::vector<OpCase> trainable_convs() {
                                    {.stride = 2, .pad = {1, 1, 1, 1}}));
          },
          27},
+        {"conv2d/thin",
+         OpKind::kConv2d,
+         [](CaseBuilder& c) {
+             c.result(c.b().conv2d(
+                 c.image({2, 24, 7, 5}), c.operand({4, 24, 3, 3}, kSmall), {.pad = {1, 1, 1, 1}}));
+         },
+         216},
+        {"conv2d/thin_stride_two",
+         OpKind::kConv2d,
+         [](CaseBuilder& c) {
+             c.result(c.b().conv2d(c.image({1, 16, 9, 8}),
+                                   c.operand({3, 16, 3, 3}, kSmall),
+                                   {.stride = 2, .pad = {0, 0, 1, 1}}));
+         },
+         144},
+        {"conv2d/thin_together",
+         OpKind::kConv2d,
+         [](CaseBuilder& c) {
+             const ValueId x = c.image({2, 8, 5, 6});
+             ValueId sum = c.b().conv2d(x, c.weight({16, 8, 3, 3}, kSmall), {.pad = {1, 1, 1, 1}});
+             for (int i = 0; i < 2; ++i) {
+                 const ValueId down =
+                     c.b().conv2d(x, c.operand({4, 8, 3, 3}, kSmall), {.pad = {1, 1, 1, 1}});
+                 sum = c.b().conv2d(down, c.operand({16, 4, 1, 1}, kSmall), {.addend = sum});
+             }
+             c.result(sum);
+         },
+         144},
         {"conv2d/lora",
          OpKind::kConv2d,
          [](CaseBuilder& c) {

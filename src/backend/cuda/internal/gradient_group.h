@@ -13,6 +13,10 @@ namespace lora::cuda {
 
 // Such a gradient is not tuned and needs no scratch of its own.
 [[nodiscard]] bool is_grouped_gradient(const DeviceInfo& d, const ProductShape& shape);
+// The gradient of a filter with few outputs, as a LoRA's: its patches are not gathered from x,
+// which is wide, but the taps of dy spread over x's pixels by a launch before; then it is a plain
+// one.
+[[nodiscard]] bool is_thin_gradient(const DeviceInfo& d, const ProductShape& shape);
 [[nodiscard]] bool is_gradient_group(const Launch& launch);
 
 [[nodiscard]] Launch single_gradient(const WeightGradientArgs& args, DType dtype);

@@ -177,4 +177,35 @@ __device__ void upsample2x_backward(const UpsampleArgs& p) {
     }
 LORA_FOR_ELEMENTS(LORA_UPSAMPLE_BACKWARD)
 
+// One unit of 8 columns a thread and turn.
+extern "C" __global__ void spread(const SpreadArgs p) {
+    const int units = p.columns / 8;
+    each_unit(p.points * units, [&](uint64_t i) {
+        const auto point = static_cast<int64_t>(i / static_cast<uint64_t>(units));
+        const int first = static_cast<int>(i - static_cast<uint64_t>(point) * units) * 8;
+        const auto x = static_cast<int>(point % p.width);
+        const int64_t line = point / p.width;
+        const auto y = static_cast<int>(line % p.height);
+        const int64_t image = line / p.height;
+        Vector<uint16_t, 8> unit;
+#pragma unroll
+        for (int j = 0; j < 8; ++j) {
+            const int tap = (first + j) / p.channels;
+            const int channel = first + j - tap * p.channels;
+            const int tap_y = tap / p.kernel_width;
+            const int from_y = y + p.pad_top - tap_y;
+            const int from_x = x + p.pad_left - (tap - tap_y * p.kernel_width);
+            const int out_y = from_y / p.stride;
+            const int out_x = from_x / p.stride;
+            const bool made = tap < p.taps && from_y >= 0 && from_x >= 0 &&
+                              out_y * p.stride == from_y && out_x * p.stride == from_x &&
+                              out_y < p.out_height && out_x < p.out_width;
+            const int64_t pixel = (image * p.out_height + out_y) * p.out_width + out_x;
+            unit.at[j] =
+                made ? static_cast<const uint16_t*>(p.src)[pixel * p.channels + channel] : 0;
+        }
+        static_cast<Vector<uint16_t, 8>*>(p.dst)[i] = unit;
+    });
+}
+
 }  // namespace lora::cuda

@@ -47,6 +47,26 @@ struct SwapArgs {
     int64_t b = 0;
     int64_t length = 0;
 };
+// A thin image [images, out_height, out_width, channels] seen from the pixels of the image that a
+// convolution made it of: dst[image, y, x][tap * channels + c] is the pixel that tap (y, x) makes
+// of that pixel, zero where it makes none; so are the columns past taps * channels. Elements are 16
+// bits, pixels of the result `columns`, a multiple of 8, of them.
+struct SpreadArgs {
+    const void* src = nullptr;
+    void* dst = nullptr;
+    int64_t points = 0;  // pixels of all images of the result
+    int columns = 0;
+    int channels = 0;
+    int taps = 0;
+    int kernel_width = 1;
+    int stride = 1;
+    int pad_top = 0;
+    int pad_left = 0;
+    int height = 0;  // of the result
+    int width = 0;
+    int out_height = 0;
+    int out_width = 0;
+};
 inline constexpr int kTransposeTile = 32;
 inline constexpr int kTransposeRows = 8;  // a block's threads are 32 x 8
 

@@ -114,6 +114,10 @@ struct WeightGradientArgs {
     int stride = 1;
     int pad_top = 0;
     int pad_left = 0;
+    // Where row_taps is above 1 (plain ones): row tap * row_outs + o of the product is element
+    // [o, :, tap] of dst [row_outs, in, row_taps]; rows past them are left out. `out` counts rows.
+    int row_taps = 1;
+    int row_outs = 0;
 };
 
 // Gradients of linear layers, many in one launch: a LoRA's are too small to fill a card alone.
@@ -132,6 +136,8 @@ struct GroupedGradient {
     int accumulate = 0;
     float alpha = 1.0F;
     GradientTile tile = GradientTile::k32x128;
+    uint16_t row_taps = 1;  // as WeightGradientArgs
+    uint16_t row_outs = 0;
 };
 inline constexpr int kMostGrouped = 40;
 struct WeightGradientGroup {

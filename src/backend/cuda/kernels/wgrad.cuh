@@ -107,6 +107,11 @@ __device__ __forceinline__ void store_gradient(const WeightGradientArgs& p,
                                                float sum) {
     if (row >= p.out || column >= p.in * p.taps) return;
     int64_t at = static_cast<int64_t>(row) * p.in * p.taps + column;
+    if (p.row_taps > 1) {
+        const int tap = row / p.row_outs;
+        if (tap >= p.row_taps) return;
+        at = (static_cast<int64_t>(row - tap * p.row_outs) * p.in + column) * p.row_taps + tap;
+    }
     if (p.taps > 1) {
         const int tap = column / p.in;
         const int channel = column - tap * p.in;

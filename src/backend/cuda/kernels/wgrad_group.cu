@@ -23,6 +23,8 @@ __device__ __forceinline__ void weight_gradient_group(const WeightGradientGroup&
     p.points_per_split = problem.points_per_split;
     p.accumulate = problem.accumulate;
     p.alpha = problem.alpha;
+    p.row_taps = problem.row_taps;
+    p.row_outs = problem.row_outs;
     const int within = block - group.first_block[i];
     const int tiles = (group.first_block[i + 1] - group.first_block[i]) / p.split.count;
     const BlockPlace place{within % tiles, tiles, within / tiles};
