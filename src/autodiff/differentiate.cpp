@@ -103,6 +103,7 @@ public:
         const ValueId target = node_.inputs[static_cast<size_t>(input)];
         const ValueId param = param_behind(target);
         if (!param.valid() || written_[param.index]) {
+            if (op != OpKind::kHadamardBackward) attrs.dtype = builder_->dtype(target);
             add(input,
                 cast_like(builder_->node(op, std::move(inputs), std::move(attrs))[0], target));
             return;

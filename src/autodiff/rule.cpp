@@ -16,6 +16,7 @@ Rule gradient_rule(ir::OpKind op) {
         case ir::OpKind::kUpsample2x: return rules::upsample2x;
         case ir::OpKind::kLinear: return rules::linear;
         case ir::OpKind::kConv2d: return rules::conv2d;
+        case ir::OpKind::kHadamard: return rules::hadamard;
         case ir::OpKind::kGroupNorm: return rules::group_norm;
         case ir::OpKind::kLayerNorm: return rules::layer_norm;
         case ir::OpKind::kAttention: return rules::attention;

@@ -49,6 +49,7 @@ void swap_axes(RuleContext& context, const ir::Node& node);
 void upsample2x(RuleContext& context, const ir::Node& node);
 void linear(RuleContext& context, const ir::Node& node);
 void conv2d(RuleContext& context, const ir::Node& node);
+void hadamard(RuleContext& context, const ir::Node& node);
 void group_norm(RuleContext& context, const ir::Node& node);
 void layer_norm(RuleContext& context, const ir::Node& node);
 void attention(RuleContext& context, const ir::Node& node);

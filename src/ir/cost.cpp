@@ -40,6 +40,15 @@ double num_flops(const Graph& graph, const Node& node) {
             return 2 * elements(graph, node.outputs[0]) *
                    static_cast<double>(dy.num_elements() / dy[1]);
         }
+        case OpKind::kHadamard:
+            return 2 * elements(graph, node.outputs[0]) *
+                   (last_dim(graph, in[0]) + last_dim(graph, in[2]));
+        case OpKind::kHadamardBackward: {
+            const double rank =
+                elements(graph, in[3]) /
+                static_cast<double>(graph.value(in[3]).shape[node.attrs.transpose_weight ? 0 : 1]);
+            return 2 * elements(graph, in[0]) * (last_dim(graph, in[1]) + rank);
+        }
         case OpKind::kAttention:
             return 4 * elements(graph, in[0]) * static_cast<double>(graph.value(in[1]).shape[1]);
         case OpKind::kAttentionBackward:

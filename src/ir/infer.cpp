@@ -34,6 +34,7 @@ std::vector<ValueType> infer_outputs(const Graph& graph, const Node& node) {
         case OpFamily::kNorm: return rules::norm(graph, node);
         case OpFamily::kAttention: return rules::attention(graph, node);
         case OpFamily::kElementwise: return rules::elementwise(graph, node);
+        case OpFamily::kHadamard: return rules::hadamard(graph, node);
         case OpFamily::kSource: return rules::source(graph, node);
         case OpFamily::kLoss: return rules::loss(graph, node);
         case OpFamily::kUpdate: return rules::update(graph, node);

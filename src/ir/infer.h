@@ -24,6 +24,7 @@ namespace rules {
 [[nodiscard]] std::vector<ValueType> attention(const Graph& graph, const Node& node);
 [[nodiscard]] std::vector<ValueType> elementwise(const Graph& graph, const Node& node);
 [[nodiscard]] std::vector<ValueType> source(const Graph& graph, const Node& node);
+[[nodiscard]] std::vector<ValueType> hadamard(const Graph& graph, const Node& node);
 [[nodiscard]] std::vector<ValueType> loss(const Graph& graph, const Node& node);
 [[nodiscard]] std::vector<ValueType> update(const Graph& graph, const Node& node);
 

@@ -50,6 +50,13 @@ enum class OpKind : uint8_t {
                             //   attrs.height, attrs.width; dst = alpha * ... + addend
     kConv2dBackwardWeight,  // dy [N,O,h,w], x [N,I,H,W] -> [O,I,kh,kw] fp32, row-major;
                             //   attrs.kernel = {kh, kw}; attrs.accumulate
+    // Both backward_weight operators: attrs.dtype bf16 or f16 rounds dst to that type.
+
+    // The change of a weight by LoHa: elementwise product of two matrices of low rank.
+    kHadamard,  // a1 [o,r], b1 [r,c], a2 [o,q], b2 [q,c] -> [o,c] = alpha * (a1 b1) * (a2 b2)
+    kHadamardBackward,  // d [o,c], a [o,q], b [q,c], partner [r,c] -> [o,r] =
+                        //   alpha * (d * (a b)) partner^T; attrs.transpose_weight: partner [o,r] ->
+                        //   [r,c] = alpha * partner^T (d * (a b)); fp32; attrs.accumulate
 
     // Norms. gamma and beta are frozen; statistics are [.., 2] = mean, 1/sqrt(var + eps), fp32.
     kGroupNorm,  // x [N,C,H,W], gamma [C], beta [C] -> y, stats [N,groups,2]; attrs.groups, eps;
@@ -125,6 +132,7 @@ enum class OpKind : uint8_t {
 enum class OpFamily : uint8_t {
     kMovement,  // views too
     kProduct,
+    kHadamard,
     kNorm,
     kAttention,
     kElementwise,

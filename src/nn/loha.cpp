@@ -4,45 +4,42 @@
 namespace lora::nn::internal {
 namespace {
 
+using LowRank = ir::Builder::LowRank;
+
 // w_a [out, r] times w_b [r, in * k * k].
-ValueId product(const Branch& branch, std::string_view a, std::string_view b, double scale) {
-    return branch.builder().linear(
-        branch.matrix(a), branch.matrix(b), {.alpha = scale, .transpose_weight = true});
+LowRank plain(const Branch& branch, std::string_view a, std::string_view b) {
+    return {branch.matrix(a), branch.matrix(b)};
 }
 
-// Z[p, q, k] = sum over m, n of t[m, n, k] a[m, p] b[n, q]: [out, in * k * k].
-ValueId tucker_product(const Branch& branch,
-                       std::string_view t,
-                       std::string_view w_a,
-                       std::string_view w_b,
-                       double scale) {
+// Z[p, q, k] = sum over m, n of t[m, n, k] a[m, p] b[n, q]: the core goes into b, which is small.
+LowRank tucker(const Branch& branch,
+               std::string_view t,
+               std::string_view w_a,
+               std::string_view w_b) {
     ir::Builder& b = branch.builder();
-    const Shape& core = branch.shape(t);  // [r, r, k, k]
+    const Shape& core = branch.shape(t);  // [m, n, k, k]
     const int64_t taps = core[2] * core[3];
     const int64_t out = branch.shape(w_a)[1];
     const int64_t in = branch.shape(w_b)[1];
     const ValueId a = b.swap_axes(branch.factor(w_a, Shape{1, core[0], out, 1}));
-    const ValueId left = b.linear(b.reshape(a, Shape{out, core[0]}),
-                                  branch.matrix(t),
-                                  {.transpose_weight = true});  // [out, r * k * k]
-    const ValueId taps_first = b.swap_axes(b.reshape(left, Shape{out, core[1], taps, 1}));
-    const ValueId both = b.linear(b.reshape(taps_first, Shape{out * taps, core[1]}),
+    const ValueId taps_first = b.swap_axes(branch.factor(t, Shape{core[0], core[1], taps, 1}));
+    const ValueId both = b.linear(b.reshape(taps_first, Shape{core[0] * taps, core[1]}),
                                   branch.matrix(w_b),
-                                  {.alpha = scale, .transpose_weight = true});  // [out * k * k, in]
-    const ValueId in_first = b.swap_axes(b.reshape(both, Shape{out, taps, in, 1}));
-    return b.reshape(in_first, Shape{out, in * taps});
+                                  {.transpose_weight = true});  // [m * k * k, in]
+    const ValueId in_first = b.swap_axes(b.reshape(both, Shape{core[0], taps, in, 1}));
+    return {b.reshape(a, Shape{out, core[0]}), b.reshape(in_first, Shape{core[0], in * taps})};
 }
 
 // With the branch's scale.
 ValueId weight_change(const Branch& branch) {
     const double scale = branch.attachment.scale;
     if (branch.find("hada_t1") != nullptr) {
-        return branch.builder().multiply(
-            tucker_product(branch, "hada_t1", "hada_w1_a", "hada_w1_b", scale),
-            tucker_product(branch, "hada_t2", "hada_w2_a", "hada_w2_b", 1));
+        return branch.builder().hadamard(tucker(branch, "hada_t1", "hada_w1_a", "hada_w1_b"),
+                                         tucker(branch, "hada_t2", "hada_w2_a", "hada_w2_b"),
+                                         scale);
     }
-    return branch.builder().multiply(product(branch, "hada_w1_a", "hada_w1_b", scale),
-                                     product(branch, "hada_w2_a", "hada_w2_b", 1));
+    return branch.builder().hadamard(
+        plain(branch, "hada_w1_a", "hada_w1_b"), plain(branch, "hada_w2_a", "hada_w2_b"), scale);
 }
 
 }  // namespace

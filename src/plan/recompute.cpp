@@ -58,7 +58,8 @@ public:
             chosen_[static_cast<size_t>(candidate.node)] = true;
         }
         for (size_t i = 0; i < begin_; ++i) {
-            if (graph.nodes()[i].op == OpKind::kDequantize) chosen_[i] = true;
+            const OpKind op = graph.nodes()[i].op;
+            if (op == OpKind::kDequantize || op == OpKind::kHadamard) chosen_[i] = true;
         }
     }
 

@@ -20,9 +20,9 @@ struct Candidate {
 // with an addend) are never candidates: they are where recomputation starts from.
 [[nodiscard]] std::vector<Candidate> find_candidates(const ir::Graph& graph);
 
-// Runs the given forward nodes again in the backward pass, and those that unpack weights always:
-// kept, they would undo what packing saves; each just before its first reader there.
-// Returns the number of nodes added.
+// Runs the given forward nodes again in the backward pass, and those that make weights, of bytes
+// or of LoHa's factors, always: kept, they would take the room of a whole model; each just before
+// its first reader there. Returns the number of nodes added.
 int64_t recompute(ir::Graph& graph, const std::vector<Candidate>& chosen);
 
 }  // namespace lora::plan

@@ -21,6 +21,7 @@ const std::set<OpKind> kNotDifferentiable = {
     OpKind::kLinearBackwardWeight,
     OpKind::kConv2dBackwardInput,
     OpKind::kConv2dBackwardWeight,
+    OpKind::kHadamardBackward,
     OpKind::kGroupNormBackward,
     OpKind::kLayerNormBackward,
     OpKind::kAttentionBackward,

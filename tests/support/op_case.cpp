@@ -63,6 +63,7 @@ std::vector<OpCase> all_cases() {
                               cases::attention,
                               cases::elementwise,
                               cases::source,
+                              cases::hadamard,
                               cases::loss,
                               cases::update}) {
         for (OpCase& item : family()) all.push_back(std::move(item));

@@ -104,6 +104,7 @@ namespace cases {
 [[nodiscard]] std::vector<OpCase> attention();
 [[nodiscard]] std::vector<OpCase> elementwise();
 [[nodiscard]] std::vector<OpCase> source();
+[[nodiscard]] std::vector<OpCase> hadamard();
 [[nodiscard]] std::vector<OpCase> loss();
 [[nodiscard]] std::vector<OpCase> update();
 }  // namespace cases

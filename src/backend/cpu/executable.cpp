@@ -22,6 +22,7 @@ Program make_program(const NodeContext& c) {
     switch (ir::op_info(c.node.op).family) {
         case OpFamily::kMovement: return movement_program(c);
         case OpFamily::kProduct: return product_program(c);
+        case OpFamily::kHadamard: return hadamard_program(c);
         case OpFamily::kNorm: return norm_program(c);
         case OpFamily::kAttention: return attention_program(c);
         case OpFamily::kElementwise: return elementwise_program(c);
@@ -241,6 +242,7 @@ void Arena::reserve(size_t size_bytes) {
 size_t scratch_bytes(const Device& device, const ir::Graph& graph, const ir::Node& node) {
     switch (ir::op_info(node.op).family) {
         case OpFamily::kProduct: return product_scratch(device, graph, node);
+        case OpFamily::kHadamard: return hadamard_scratch(device, graph, node);
         case OpFamily::kNorm: return norm_scratch(device, graph, node);
         case OpFamily::kAttention: return attention_scratch(device, graph, node);
         case OpFamily::kUpdate: return update_scratch(device, graph, node);

@@ -247,18 +247,27 @@ Program gradient_program(const NodeContext& c) {
     const Elem type = elem_of(c.input(0).dtype);
     const float alpha = static_cast<float>(c.node.attrs.alpha);
     const bool accumulate = c.node.attrs.accumulate;
+    const Elem dst_type = elem_of(c.output().dtype);
+    const int64_t count = c.output().shape.num_elements();
     Program program;
     program.choice = "own gemm";
-    program.run = [&device, shape, type, alpha, accumulate](const Args& args) {
+    program.run = [=, &device](const Args& args) {
+        ScratchLayout layout(args.scratch);
         GradientOperands o;
         o.type = type;
         o.a = args.in[0];
         o.b = args.in[1];
-        o.dst = args.output<float>(0);
+        o.dst = dst_type == Elem::kF32 ? args.output<float>(0) : layout.take<float>(count);
         o.alpha = alpha;
         o.accumulate = accumulate;
-        o.scratch = args.scratch;
+        o.scratch = layout.take<std::byte>(static_cast<int64_t>(gradient_scratch(device, shape)));
         gradient(device, shape, o);
+        if (dst_type == Elem::kF32) return;
+        constexpr int64_t kGrain = 1 << 14;
+        device.threads.split(count, kGrain, [&](int64_t begin, int64_t end) {
+            device.kernels->from_float(
+                dst_type, o.dst + begin, args.out[0] + 2 * begin, end - begin);
+        });
     };
     return program;
 }
@@ -266,7 +275,14 @@ Program gradient_program(const NodeContext& c) {
 }  // namespace
 
 size_t product_scratch(const Device& d, const ir::Graph& g, const ir::Node& n) {
-    if (is_gradient(n)) return gradient_scratch(d, gradient_shape(g, n));
+    if (is_gradient(n)) {
+        ScratchLayout layout;
+        if (output(g, n).dtype != DType::kF32) {
+            layout.take<float>(output(g, n).shape.num_elements());
+        }
+        layout.take<std::byte>(static_cast<int64_t>(gradient_scratch(d, gradient_shape(g, n))));
+        return layout.used();
+    }
     if (d.library != nullptr && d.library->takes(d, g, n)) return d.library->scratch_bytes(d, g, n);
     ScratchLayout layout;
     take_forward(layout, d, forward_form(g, n), is_weight(g, n));

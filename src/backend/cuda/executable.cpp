@@ -28,6 +28,7 @@ Launches launches_of(const NodeContext& c) {
         case OpFamily::kNorm: return norm_launches(c);
         case OpFamily::kAttention: return attention_launches(c);
         case OpFamily::kElementwise: return elementwise_launches(c);
+        case OpFamily::kHadamard: return hadamard_launches(c);
         case OpFamily::kSource: return source_launches(c);
         case OpFamily::kLoss: return loss_launches(c);
         case OpFamily::kUpdate: return update_launches(c);
@@ -536,6 +537,7 @@ DeviceMemory& GradientWorkspace::reserved() {
 size_t scratch_bytes(const DeviceInfo& device, const ir::Graph& graph, const ir::Node& node) {
     switch (ir::op_info(node.op).family) {
         case OpFamily::kProduct: return product_scratch(device, graph, node);
+        case OpFamily::kHadamard: return hadamard_scratch(device, graph, node);
         case OpFamily::kNorm: return norm_scratch(device, graph, node);
         case OpFamily::kAttention: return attention_scratch(device, graph, node);
         case OpFamily::kUpdate: return update_scratch(device, graph, node);

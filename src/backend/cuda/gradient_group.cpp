@@ -66,8 +66,11 @@ int steps_of_block(const DeviceInfo& d, const WeightGradientGroup& group) {
 }  // namespace
 
 bool is_grouped_gradient(const DeviceInfo& d, const ProductShape& shape) {
+    // Of a whole weight, it fills a card alone, with kernels that the group has not.
+    constexpr int64_t kWhole = 128;
+    const bool whole = d.compute_major == 9 && shape.m >= kWhole && shape.n >= kWhole;
     return shape.kind == ProductKind::kGradientPlain && shape.vector &&
-           shape.dtype != DType::kF32 && d.compute_major >= 8;
+           shape.dtype != DType::kF32 && d.compute_major >= 8 && !whole;
 }
 
 bool is_thin_gradient(const DeviceInfo& d, const ProductShape& shape) {
@@ -88,7 +91,8 @@ Launch single_gradient(const WeightGradientArgs& args, DType dtype) {
     p.out = args.out;
     p.in = args.in;
     p.points = args.points;
-    p.accumulate = args.accumulate;
+    p.accumulate = narrow<uint16_t>(args.accumulate);
+    p.half = narrow<uint16_t>(args.half);
     p.alpha = args.alpha;
     p.row_taps = narrow<uint16_t>(args.row_taps);
     p.row_outs = narrow<uint16_t>(args.row_outs);

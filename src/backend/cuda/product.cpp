@@ -167,6 +167,7 @@ Form gradient_form(const ir::Graph& g, const ir::Node& n) {
     a.taps = narrow<int>(taps);
     a.points = narrow<int>(points);
     a.accumulate = attrs.accumulate ? 1 : 0;
+    a.half = g.value(n.outputs[0]).dtype == DType::kF32 ? 0 : 1;
     a.alpha = static_cast<float>(attrs.alpha);
     a.width = a.out_width = a.points;
     f.shape.kind = ProductKind::kGradientPlain;
@@ -418,11 +419,12 @@ Launches thin_gradient_launches(const NodeContext& c, const Form& form) {
     WeightGradientArgs args;
     args.dy = spread.dst;
     args.x = c.in_ptr(1);
-    args.dst = c.out_ptr<float>();
+    args.dst = c.out_ptr();
     args.out = spread.columns;
     args.in = g.in;
     args.points = narrow<int>(spread.points);
     args.accumulate = g.accumulate;
+    args.half = g.half;
     args.alpha = g.alpha;
     args.row_taps = g.taps;
     args.row_outs = g.out;
@@ -435,7 +437,7 @@ Launches gradient_launches(const NodeContext& c) {
     WeightGradientArgs args = form.gradient;
     args.dy = c.in_ptr(0);
     args.x = c.in_ptr(1);
-    args.dst = c.out_ptr<float>();
+    args.dst = c.out_ptr();
     ProductShape shape = form.shape;
     shape.vector = shape.vector && is_aligned(c.in[0]) && is_aligned(c.in[1]);
     if (is_grouped_gradient(c.device, shape)) return {single_gradient(args, shape.dtype)};
@@ -447,7 +449,11 @@ Launches gradient_launches(const NodeContext& c) {
     ScratchLayout layout(c.scratch);
     args.split = split_sum(c, layout, shape, config);
     Launches launches{product_launch(shape, config)};
-    launches.back().set_args(args);
+    if (needs_tensor_maps(config)) {
+        launches.back().set_args(with_tensor_maps(args, shape));
+    } else {
+        launches.back().set_args(args);
+    }
     return launches;
 }
 

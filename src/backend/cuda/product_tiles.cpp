@@ -73,6 +73,21 @@ constexpr TileRow hopper_row(std::string_view name,
             rate};
 }
 
+// kernels/wgrad_hopper.cu: GradientTileHopper.
+constexpr TileRow gradient_row(std::string_view name, int rows, int stages, int rate) {
+    const int stage = (rows + 128) * 128;
+    return {name,
+            "wgrad_hopper",
+            Family::kHopper,
+            kGradient,
+            rows,
+            128,
+            64,
+            288,
+            stages * (stage + 16) + 1024,
+            rate};
+}
+
 constexpr TileRow simt_row(std::string_view file, unsigned kinds) {
     return {
         "simt", file, Family::kSimt, kinds, kSimtTile, kSimtTile, kSimtDepth, kSimtThreads, 0, 50};
@@ -101,11 +116,14 @@ constexpr std::array kTiles = {
     hopper_row("hopper_256x160", kLora, 2, 256, 160, 3, 2000),
     tile_row("32x128", "wgrad", kPatches, kGradient32x128, 400),
     tile_row("64x64", "wgrad", kPatches, kGradient64x64, 450),
+    gradient_row("hopper_128x128", 128, 4, 1600),
+    gradient_row("hopper_256x128", 256, 4, 1900),
     tile_row("elements", "wgrad", kGradient, kGradientElements, 60, Family::kElements),
     simt_row("wgrad", kGradient),
 };
 // clang-format on
 
+constexpr int64_t kLeastHopperRows = 64;  // of a gradient
 constexpr size_t kMostPartialBytes = size_t{32} << 20;
 constexpr size_t kMostCandidates = 24;
 constexpr int64_t kSplits[] = {1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64};
@@ -123,6 +141,10 @@ bool is_usable(const DeviceInfo& d, const TileRow& row, const ProductShape& s) {
         case Family::kElements: return on_tensor_cores && !s.vector;
         case Family::kSimt: return !on_tensor_cores;
         case Family::kHopper:
+            if ((bit(s.kind) & kGradient) != 0) {
+                return on_tensor_cores && d.compute_major == 9 && s.vector &&
+                       s.channels % 64 == 0 && s.m >= kLeastHopperRows;
+            }
             return on_tensor_cores && d.compute_major == 9 && s.vector && s.wide &&
                    s.channels % 64 == 0 && (s.kind != ProductKind::kBackwardKn || s.stride == 1);
     }
@@ -175,7 +197,9 @@ std::string kernel_name(const TileRow& row, const ProductShape& s) {
                                              "lora_kn"};
     const bool gradient = (bit(s.kind) & kGradient) != 0;
     const char* kind = kKinds[static_cast<size_t>(s.kind)];
-    if (gradient && row.family != Family::kTensor) kind = "patches";
+    if (gradient && row.family != Family::kTensor && row.family != Family::kHopper) {
+        kind = "patches";
+    }
     std::string name = gradient ? "wgrad_" : "gemm_";
     return name.append(row.name).append("_").append(kind).append("_").append(suffix_of(s.dtype));
 }

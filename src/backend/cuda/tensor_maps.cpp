@@ -141,4 +141,27 @@ HopperProductArgs with_tensor_maps(const ProductArgs& args,
     return result;
 }
 
+HopperGradientArgs with_tensor_maps(const WeightGradientArgs& args, const ProductShape& shape) {
+    HopperGradientArgs result;
+    result.gradient = args;
+    result.dy = encode_matrix(args.dy, shape.dtype, args.points, args.out, kDepth);
+    if (shape.channels == 0) {
+        result.x = encode_matrix(args.x, shape.dtype, args.points, args.in, kDepth);
+        return result;
+    }
+    ProductArgs windows;
+    windows.a = args.x;
+    windows.m = args.points;
+    windows.channels = args.in;
+    windows.height = args.height;
+    windows.width = args.width;
+    windows.out_height = args.out_height;
+    windows.out_width = args.out_width;
+    windows.stride = args.stride;
+    windows.pad_top = args.pad_top;
+    windows.pad_left = args.pad_left;
+    result.x = encode_windows(windows, shape.dtype, kDepth);
+    return result;
+}
+
 }  // namespace lora::cuda

@@ -133,6 +133,8 @@ Kernel kernel_for(ir::OpKind op) {
         case OpKind::kConv2d: return ops::conv2d;
         case OpKind::kConv2dBackwardInput: return ops::conv2d_backward_input;
         case OpKind::kConv2dBackwardWeight: return ops::conv2d_backward_weight;
+        case OpKind::kHadamard: return ops::hadamard;
+        case OpKind::kHadamardBackward: return ops::hadamard_backward;
         case OpKind::kGroupNorm: return ops::group_norm;
         case OpKind::kGroupNormBackward: return ops::group_norm_backward;
         case OpKind::kLayerNorm: return ops::layer_norm;

@@ -4,7 +4,10 @@
 namespace lora::ir::rules {
 namespace {
 
-DType accumulator_type(DType dtype) { return dtype == DType::kF64 ? DType::kF64 : DType::kF32; }
+// Of a weight's gradient: fp32, or what the node asks for.
+DType gradient_type(DType dtype, const Node& node) {
+    return dtype == DType::kF64 ? DType::kF64 : node.attrs.dtype;
+}
 
 void require_addend(const Graph& graph, const Node& node, int slot, const ValueType& dst) {
     if (!has_input(node, slot)) return;
@@ -58,7 +61,7 @@ ValueType linear_backward_weight(const Graph& graph, const Node& node) {
             graph,
             node,
             "rows differ");
-    return {accumulator_type(x.dtype), Shape{dy.shape[-1], x.shape[-1]}, Layout::kRowMajor};
+    return {gradient_type(x.dtype, node), Shape{dy.shape[-1], x.shape[-1]}, Layout::kRowMajor};
 }
 
 bool is_image(const Value& value) {
@@ -111,7 +114,7 @@ ValueType conv2d_backward_weight(const Graph& graph, const Node& node) {
             graph,
             node,
             "gradient and image do not fit");
-    return {accumulator_type(x.dtype),
+    return {gradient_type(x.dtype, node),
             Shape{dy.shape[1], x.shape[1], node.attrs.kernel[0], node.attrs.kernel[1]},
             Layout::kRowMajor};
 }

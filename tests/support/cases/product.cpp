@@ -138,6 +138,12 @@ std::vector<OpCase> trainable_linears() {
              c.result(c.b().linear(c.operand({2, 3, 5}), c.operand({4, 5}), {.alpha = 2}));
          },
          6},
+        {"linear/trainable_tiles",
+         OpKind::kLinear,
+         [](CaseBuilder& c) {
+             c.result(c.b().linear(c.operand({2, 99, 144}), c.operand({264, 144}, kSmall)));
+         },
+         198},
         {"linear/trainable_transposed",
          OpKind::kLinear,
          [](CaseBuilder& c) {
@@ -259,6 +265,22 @@ std::vector<OpCase> trainable_convs() {
                                    {.stride = 2, .pad = {1, 1, 1, 1}}));
          },
          27},
+        {"conv2d/trainable_tiles",
+         OpKind::kConv2d,
+         [](CaseBuilder& c) {
+             c.result(c.b().conv2d(c.image({2, 64, 7, 6}),
+                                   c.operand({136, 64, 3, 3}, kSmall),
+                                   {.pad = {1, 1, 1, 1}}));
+         },
+         576},
+        {"conv2d/trainable_tiles_stride_two",
+         OpKind::kConv2d,
+         [](CaseBuilder& c) {
+             c.result(c.b().conv2d(c.image({2, 128, 8, 9}),
+                                   c.operand({72, 128, 3, 3}, kSmall),
+                                   {.stride = 2, .pad = {1, 1, 1, 1}}));
+         },
+         1152},
         {"conv2d/thin",
          OpKind::kConv2d,
          [](CaseBuilder& c) {

@@ -71,6 +71,7 @@ struct NodeContext {
 [[nodiscard]] Program norm_program(const NodeContext& c);
 [[nodiscard]] Program attention_program(const NodeContext& c);
 [[nodiscard]] Program product_program(const NodeContext& c);
+[[nodiscard]] Program hadamard_program(const NodeContext& c);
 [[nodiscard]] Program source_program(const NodeContext& c);
 [[nodiscard]] Program loss_program(const NodeContext& c);
 [[nodiscard]] Program update_program(const NodeContext& c);
@@ -79,6 +80,7 @@ struct NodeContext {
 [[nodiscard]] size_t norm_scratch(const Device& d, const ir::Graph& g, const ir::Node& n);
 [[nodiscard]] size_t attention_scratch(const Device& d, const ir::Graph& g, const ir::Node& n);
 [[nodiscard]] size_t product_scratch(const Device& d, const ir::Graph& g, const ir::Node& n);
+[[nodiscard]] size_t hadamard_scratch(const Device& d, const ir::Graph& g, const ir::Node& n);
 [[nodiscard]] size_t loss_scratch(const Device& d, const ir::Graph& g, const ir::Node& n);
 [[nodiscard]] size_t update_scratch(const Device& d, const ir::Graph& g, const ir::Node& n);
 

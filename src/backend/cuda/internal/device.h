@@ -95,6 +95,7 @@ using Launches = std::vector<Launch>;
 [[nodiscard]] Launches norm_launches(const NodeContext& c);
 [[nodiscard]] Launches attention_launches(const NodeContext& c);
 [[nodiscard]] Launches product_launches(const NodeContext& c);
+[[nodiscard]] Launches hadamard_launches(const NodeContext& c);
 [[nodiscard]] Launches source_launches(const NodeContext& c);
 [[nodiscard]] Launches loss_launches(const NodeContext& c);
 [[nodiscard]] Launches update_launches(const NodeContext& c);
@@ -104,6 +105,7 @@ using ScratchFunction = size_t(const DeviceInfo& d, const ir::Graph& g, const ir
 [[nodiscard]] ScratchFunction norm_scratch;
 [[nodiscard]] ScratchFunction attention_scratch;
 [[nodiscard]] ScratchFunction product_scratch;
+[[nodiscard]] ScratchFunction hadamard_scratch;
 [[nodiscard]] ScratchFunction loss_scratch;
 [[nodiscard]] ScratchFunction update_scratch;
 

@@ -12,4 +12,8 @@ namespace lora::cuda {
                                                  const ProductShape& shape,
                                                  const ProductConfig& config);
 
+// The same for the gradient of a whole weight: kernels/wgrad_hopper.cu.
+[[nodiscard]] HopperGradientArgs with_tensor_maps(const WeightGradientArgs& args,
+                                                  const ProductShape& shape);
+
 }  // namespace lora::cuda

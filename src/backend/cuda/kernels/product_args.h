@@ -95,7 +95,7 @@ struct HopperProductArgs {
 struct WeightGradientArgs {
     const void* dy = nullptr;  // [points, out]
     const void* x = nullptr;   // [points, in], or an image [images, height, width, in]
-    float* dst = nullptr;      // [out, in, taps]
+    void* dst = nullptr;       // [out, in, taps] fp32; of the operands' type where `half` is 1
     SplitSum split;
     int out = 0;
     int in = 0;
@@ -103,6 +103,7 @@ struct WeightGradientArgs {
     int points = 0;
     int points_per_split = 0;  // multiple of the kernel's depth; at least `points` when not split
     int accumulate = 0;
+    int half = 0;
     float alpha = 1.0F;
     // Gathered x: point p is a pixel of [images, out_height, out_width], tap (y, x) looks at
     // out * stride - pad + tap. The plain case is out_height = height = 1, width = points.
@@ -120,6 +121,12 @@ struct WeightGradientArgs {
     int row_outs = 0;
 };
 
+struct HopperGradientArgs {
+    TensorMap dy;  // [points, out]
+    TensorMap x;   // [points, in], or the windows of an image
+    WeightGradientArgs gradient;
+};
+
 // Gradients of linear layers, many in one launch: a LoRA's are too small to fill a card alone.
 // Blocks first_block[i] .. first_block[i + 1] belong to problem i, all tiles of one split before
 // those of the next.
@@ -127,13 +134,14 @@ enum class GradientTile : int { k32x128, k128x32, k64x64 };
 struct GroupedGradient {
     const void* dy = nullptr;  // [points, out]
     const void* x = nullptr;   // [points, in]
-    float* dst = nullptr;      // [out, in]
+    void* dst = nullptr;       // [out, in]
     SplitSum split;
     int out = 0;
     int in = 0;
     int points = 0;
     int points_per_split = 0;
-    int accumulate = 0;
+    uint16_t accumulate = 0;
+    uint16_t half = 0;
     float alpha = 1.0F;
     GradientTile tile = GradientTile::k32x128;
     uint16_t row_taps = 1;  // as WeightGradientArgs

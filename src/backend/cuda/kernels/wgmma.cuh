@@ -29,9 +29,9 @@ __device__ __forceinline__ uint64_t tile_descriptor(uint32_t address,
         "wgmma.mma_async.sync.aligned.m64n32k16.f32." name "." name \
         " "                                                         \
         "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15},"  \
-        " %16, %17, p, 1, 1, 0, %18;\n}\n"                          \
+        " %16, %17, p, 1, 1, %20, %18;\n}\n"                          \
         : LORA_D8(0), LORA_D8(8)                                    \
-        : "l"(a), "l"(b), "n"(kTransposedB), "r"(keep))
+        : "l"(a), "l"(b), "n"(kTransposedB), "r"(keep), "n"(kTransposedA))
 
 #define LORA_WGMMA_64(name)                                                 \
     asm volatile(                                                           \
@@ -40,9 +40,9 @@ __device__ __forceinline__ uint64_t tile_descriptor(uint32_t address,
         " "                                                                 \
         "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"           \
         "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31}," \
-        " %32, %33, p, 1, 1, 0, %34;\n}\n"                                  \
+        " %32, %33, p, 1, 1, %36, %34;\n}\n"                                  \
         : LORA_D8(0), LORA_D8(8), LORA_D8(16), LORA_D8(24)                  \
-        : "l"(a), "l"(b), "n"(kTransposedB), "r"(keep))
+        : "l"(a), "l"(b), "n"(kTransposedB), "r"(keep), "n"(kTransposedA))
 
 #define LORA_WGMMA_128(name)                                                \
     asm volatile(                                                           \
@@ -53,7 +53,7 @@ __device__ __forceinline__ uint64_t tile_descriptor(uint32_t address,
         "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31,"  \
         "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,"  \
         "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63}," \
-        " %64, %65, p, 1, 1, 0, %66;\n}\n"                                  \
+        " %64, %65, p, 1, 1, %68, %66;\n}\n"                                  \
         : LORA_D8(0),                                                       \
           LORA_D8(8),                                                       \
           LORA_D8(16),                                                      \
@@ -62,7 +62,7 @@ __device__ __forceinline__ uint64_t tile_descriptor(uint32_t address,
           LORA_D8(40),                                                      \
           LORA_D8(48),                                                      \
           LORA_D8(56)                                                       \
-        : "l"(a), "l"(b), "n"(kTransposedB), "r"(keep))
+        : "l"(a), "l"(b), "n"(kTransposedB), "r"(keep), "n"(kTransposedA))
 
 #define LORA_WGMMA_160(name)                                                \
     asm volatile(                                                           \
@@ -74,7 +74,7 @@ __device__ __forceinline__ uint64_t tile_descriptor(uint32_t address,
         "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,"  \
         "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63,"  \
         "%64,%65,%66,%67,%68,%69,%70,%71,%72,%73,%74,%75,%76,%77,%78,%79}," \
-        " %80, %81, p, 1, 1, 0, %82;\n}\n"                                  \
+        " %80, %81, p, 1, 1, %84, %82;\n}\n"                                  \
         : LORA_D8(0),                                                       \
           LORA_D8(8),                                                       \
           LORA_D8(16),                                                      \
@@ -85,7 +85,7 @@ __device__ __forceinline__ uint64_t tile_descriptor(uint32_t address,
           LORA_D8(56),                                                      \
           LORA_D8(64),                                                      \
           LORA_D8(72)                                                       \
-        : "l"(a), "l"(b), "n"(kTransposedB), "r"(keep))
+        : "l"(a), "l"(b), "n"(kTransposedB), "r"(keep), "n"(kTransposedA))
 
 #define LORA_WGMMA_HELD_64(name)                                            \
     asm volatile(                                                           \
@@ -149,7 +149,7 @@ __device__ __forceinline__ uint64_t tile_descriptor(uint32_t address,
     }
 
 // d = a b + (keep ? d : 0).
-template <typename T, int kColumns, int kTransposedB>
+template <typename T, int kColumns, int kTransposedB, int kTransposedA = 0>
 __device__ __forceinline__ void wgmma(float* d, uint64_t a, uint64_t b, int keep) {
     static_assert(kColumns == 32 || kColumns == 64 || kColumns == 128 || kColumns == 160);
     if constexpr (kColumns == 32) {

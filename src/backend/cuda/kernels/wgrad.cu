@@ -46,7 +46,7 @@ __device__ __forceinline__ void wgrad_simt(const WeightGradientArgs& p) {
     if (!join_splits<16>(&sums.at[0][0], p.split, place)) return;
 #pragma unroll
     for (int i = 0; i < 16; ++i) {
-        store_gradient(p,
+        store_gradient<T>(p,
                        first_row + simt_row() + i / 4,
                        first_column + simt_column() + i % 4,
                        sums.at[i / 4][i % 4]);

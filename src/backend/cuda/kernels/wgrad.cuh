@@ -101,6 +101,7 @@ private:
 };
 
 // Element (row, column) of [out, taps * in], if there is one, into dst [out, in, taps].
+template <typename T>
 __device__ __forceinline__ void store_gradient(const WeightGradientArgs& p,
                                                int row,
                                                int column,
@@ -118,7 +119,12 @@ __device__ __forceinline__ void store_gradient(const WeightGradientArgs& p,
         at = (static_cast<int64_t>(row) * p.in + channel) * p.taps + tap;
     }
     const float v = p.alpha * sum;
-    p.dst[at] = p.accumulate != 0 ? p.dst[at] + v : v;
+    if (p.half != 0) {
+        static_cast<T*>(p.dst)[at] = from_float<T>(v);
+        return;
+    }
+    float* dst = static_cast<float*>(p.dst);
+    dst[at] = p.accumulate != 0 ? dst[at] + v : v;
 }
 
 template <typename T, ProductTile kTile, bool kGathered, bool kByElements>
@@ -161,7 +167,7 @@ __device__ __forceinline__ void weight_gradient(const WeightGradientArgs& p,
                 const int row = first.row + warp_first_row<kTile>() + i * 16 + lane / 4 + e / 2 * 8;
                 const int column =
                     first.column + warp_first_column<kTile>() + j * 8 + lane % 4 * 2 + e % 2;
-                store_gradient(p, row, column, sums.at[i][j][e]);
+                store_gradient<T>(p, row, column, sums.at[i][j][e]);
             }
         }
     }

@@ -22,6 +22,7 @@ __device__ __forceinline__ void weight_gradient_group(const WeightGradientGroup&
     p.points = problem.points;
     p.points_per_split = problem.points_per_split;
     p.accumulate = problem.accumulate;
+    p.half = problem.half;
     p.alpha = problem.alpha;
     p.row_taps = problem.row_taps;
     p.row_outs = problem.row_outs;

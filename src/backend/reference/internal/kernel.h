@@ -76,6 +76,8 @@ void linear_backward_weight(const NodeRun& run);
 void conv2d(const NodeRun& run);
 void conv2d_backward_input(const NodeRun& run);
 void conv2d_backward_weight(const NodeRun& run);
+void hadamard(const NodeRun& run);
+void hadamard_backward(const NodeRun& run);
 void group_norm(const NodeRun& run);
 void group_norm_backward(const NodeRun& run);
 void layer_norm(const NodeRun& run);
