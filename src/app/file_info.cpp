@@ -71,8 +71,24 @@ bool is_text_encoder(std::string_view name) {
            name.find("text_model") != std::string_view::npos;
 }
 
+// As sd-scripts' metadata has it, for networks of models of unusual sizes.
+std::string family_of_metadata(const io::Metadata& metadata) {
+    const auto text_of = [&metadata](const char* key) {
+        const auto it = metadata.find(key);
+        return it == metadata.end() ? std::string() : it->second;
+    };
+    if (text_of("ss_v2") == "True") return "sd2";
+    const std::string version = text_of("ss_base_model_version");
+    if (version.starts_with("sd_v1")) return "sd1";
+    if (version.starts_with("sd_v2")) return "sd2";
+    if (version.starts_with("sdxl")) return "sdxl";
+    return {};
+}
+
 // Cross attention's keys read the text encoder's width, which tells the family.
-std::string family_of_network(const std::map<std::string, Module>& modules) {
+std::string family_of_network(const std::map<std::string, Module>& modules,
+                              const io::Metadata& metadata) {
+    const std::string told = family_of_metadata(metadata);
     for (const auto& [name, module] : modules) {
         if (name.starts_with("lora_te1_") || name.starts_with("lora_te2_")) return "sdxl";
         const bool reads_text = name.find("attn2_to_k") != std::string::npos ||
@@ -80,8 +96,11 @@ std::string family_of_network(const std::map<std::string, Module>& modules) {
         if (!reads_text || module.kind == NetworkKind::kLokr) continue;
         if (module.in == 1024) return "sd2";
         if (module.in == 2048) return "sdxl";
-        if (module.in <= 768 && module.in > 0) return "sd1";
+        if (module.in == 768) return "sd1";
+        if (!told.empty()) return told;
+        if (module.in < 768 && module.in > 0) return "sd1";
     }
+    if (!told.empty()) return told;
     for (const auto& [name, module] : modules) {
         if (!is_text_encoder(name) || module.in == 0) continue;
         return module.in == 1024 || module.in == 4096 ? "sd2" : "sd1";
@@ -119,7 +138,7 @@ void read_network(const io::SafetensorsFile& file, FileInfo& info) {
         if (value && std::isfinite(*value)) alphas.insert(*value);
     }
     info.kind = kind_of_network(modules);
-    info.family = family_of_network(modules);
+    info.family = family_of_network(modules, file.metadata());
     info.modules = static_cast<int64_t>(modules.size());
     info.ranks.assign(ranks.begin(), ranks.end());
     info.alphas.assign(alphas.begin(), alphas.end());
@@ -138,10 +157,12 @@ void read_model(const io::SafetensorsFile& file, FileInfo& info) {
     if (model) {
         info.kind = "model";
         info.family = models::family_name(model->family);
+        const bool guessed = model->family == models::Family::kSD2 && !model->tells_prediction;
         info.notes.push_back(
-            fmt::format("native size {} px, {}",
+            fmt::format("native size {} px, {}{}",
                         model->native_resolution_px,
-                        model->v_prediction ? "v-prediction" : "noise prediction"));
+                        model->v_prediction ? "v-prediction" : "noise prediction",
+                        guessed ? " unless it is a 768-v model: the file does not say" : ""));
         return;
     }
     const bool has_unet = holds(file, "model.diffusion_model.");

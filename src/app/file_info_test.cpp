@@ -73,6 +73,20 @@ TEST(FileInfo, KindsAreToldApart) {
     EXPECT_EQ(inspect_file(other.path()).kind, "unknown");
 }
 
+TEST(FileInfo, WidthsTellTheFamilyAndMetadataWhereTheyAreUnusual) {
+    const io::Metadata sd2 = {{"ss_v2", "True"}, {"ss_base_model_version", "sd_v2_v"}};
+    const std::vector<std::pair<std::string, Shape>> mini = {{kToK + ".lora_down.weight", {2, 128}},
+                                                             {kToK + ".lora_up.weight", {64, 2}}};
+    EXPECT_EQ(inspect_file(NetworkFile(mini, sd2).path()).family, "sd2");
+    EXPECT_EQ(inspect_file(NetworkFile(mini, {}).path()).family, "sd1");
+    const std::vector<std::pair<std::string, Shape>> real = {
+        {kToK + ".lora_down.weight", {2, 1024}}, {kToK + ".lora_up.weight", {320, 2}}};
+    EXPECT_EQ(inspect_file(NetworkFile(real, {{"ss_v2", "False"}}).path()).family, "sd2");
+    // LoKr's factors tell no widths.
+    const NetworkFile lokr({{kToK + ".lokr_w1", {16, 16}}, {kToK + ".lokr_w2", {4, 48}}}, sd2);
+    EXPECT_EQ(inspect_file(lokr.path()).family, "sd2");
+}
+
 TEST(TriggerWords, WordsOfNearlyEveryCaption) {
     const io::Metadata metadata = {
         {"ss_tag_frequency", R"({"5_zorp": {"zorp": 16, "crown": 4, "left": 9}})"},

@@ -10,6 +10,12 @@ using enum OptionType;
 constexpr OptionRow kSample[] = {
     {.name = "model", .type = kPath, .aliases = "pretrained_model_name_or_path pretrained_model ckpt",
      .help = {"the base model, a .safetensors file", "底模(.safetensors)"}},
+    {.name = "vae", .type = kPath,
+     .help = {"another VAE to decode the pictures with", "改用另一個 VAE 來解碼圖片"}},
+    {.name = "v2", .type = kFlag, .guide = "false",
+     .help = {"the base model must be Stable Diffusion 2.x (its shapes tell anyway)", "底模須為 Stable Diffusion 2.x(程式本來就會自動判斷)"}},
+    {.name = "v_parameterization", .type = kFlag,
+     .help = {"the model predicts v instead of noise; absent: as the model file says, else noise", "模型預測 v 而非雜訊;未指定則依模型檔案,檔案未註明時為雜訊"}},
     {.name = "prompt", .help = {"what to draw", "提示詞"}},
     {.name = "negative_prompt", .aliases = "negative", .help = {"what to avoid", "反向提示詞"}},
     {.name = "lora", .type = kList, .aliases = "network_weights",

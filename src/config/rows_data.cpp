@@ -11,13 +11,15 @@ using enum OptionType;
 // clang-format off
 constexpr OptionRow kModel[] = {
     {.name = "pretrained_model_name_or_path", .type = kPath, .aliases = "pretrained_model model",
-     .help = {"the base model: a Stable Diffusion 1.x .safetensors or .ckpt file", "底模:Stable Diffusion 1.x 的 .safetensors 或 .ckpt 檔案"}},
+     .help = {"the base model: a Stable Diffusion 1.x or 2.x .safetensors or .ckpt file", "底模:Stable Diffusion 1.x 或 2.x 的 .safetensors 或 .ckpt 檔案"}},
+    {.name = "v2", .type = kFlag, .guide = "false", .sd_scripts = "false",
+     .help = {"the base model must be Stable Diffusion 2.x (its shapes tell anyway)", "底模須為 Stable Diffusion 2.x(程式本來就會自動判斷)"}},
     {.name = "vae", .type = kPath,
      .help = {"another VAE to encode the pictures with", "改用另一個 VAE 來編碼圖片"}},
-    {.name = "v_parameterization", .type = kFlag, .guide = "false", .sd_scripts = "false",
-     .help = {"train towards v instead of noise (for v-prediction base models)", "以 v 為訓練目標(底模為 v-prediction 時使用)"}},
+    {.name = "v_parameterization", .type = kFlag, .sd_scripts = "false",
+     .help = {"train towards v instead of noise (for v-prediction base models); absent: as the model file says, else noise", "以 v 為訓練目標(底模為 v-prediction 時使用);未指定則依模型檔案,檔案未註明時為雜訊"}},
     {.name = "clip_skip", .type = kInt, .guide = "2", .min = 1, .max = 12,
-     .help = {"which text encoder layer to read, counted from the last; 2 for anime models", "取文字編碼器倒數第幾層;動漫模型用 2"}},
+     .help = {"which text encoder layer to read, counted from the last; 2 for anime models; SD 2.x takes only a given one", "取文字編碼器倒數第幾層;動漫模型用 2;SD 2.x 僅採用明確指定的值"}},
     {.name = "max_token_length", .type = kInt, .guide = "225", .sd_scripts = "75", .choices = "75|150|225",
      .help = {"longest caption in tokens", "標籤的最大 token 數"}},
 };

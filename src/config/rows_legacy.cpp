@@ -49,7 +49,6 @@ constexpr OptionRow kAcceptedRows[] = {
 };
 
 constexpr OptionRow kRefusedRows[] = {
-    refused("v2", kFlag, {"Stable Diffusion 2.x", "Stable Diffusion 2.x"}),
     refused("dataset_config", kPath, {"data set description file", "資料集設定檔"}),
     refused("in_json", kPath, {"fine-tuning metadata", "微調用的 metadata"}),
     refused("dataset_class", kText, {"a Python class", "Python 類別"}),

@@ -60,8 +60,10 @@ void fill_network(const Settings& s, train::TrainOptions& out) {
     auto& model = out.model;
     model.pretrained_model_name_or_path = s.text("pretrained_model_name_or_path");
     model.vae = s.text("vae");
-    model.v_parameterization = s.flag("v_parameterization");
+    model.v2 = s.flag("v2");
+    if (s.given("v_parameterization")) model.v_parameterization = s.flag("v_parameterization");
     model.clip_skip = s.integer("clip_skip");
+    model.clip_skip_given = s.given("clip_skip");
     model.max_token_length = s.integer("max_token_length");
 
     auto& network = out.network;

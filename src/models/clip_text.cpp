@@ -17,22 +17,22 @@ ValueId encoder_layer(const NetContext& net,
                       const ClipTextConfig& config,
                       int64_t index,
                       ValueId x) {
-    const std::string name = fmt::format("{}encoder.layers.{}.", config.prefix, index);
+    const TextNames& names = text_names(config.layout);
+    const std::string layer = fmt::format("{}{}{}.", config.prefix, names.layers, index);
+    const auto name = [&layer](std::string_view part) { return layer + std::string(part); };
     const ir::Builder::Scope scope(*net.builder, fmt::format("layers.{}", index));
     const int64_t width = config.width;
-    const ValueId h = nn::layer_norm(net, name + "layer_norm1", x);
-    const ValueId q = nn::linear(net, name + "self_attn.q_proj", h, width);
-    const ValueId k = nn::linear(net, name + "self_attn.k_proj", h, width);
-    const ValueId v = nn::linear(net, name + "self_attn.v_proj", h, width);
+    const ValueId h = nn::layer_norm(net, name(names.norm1), x);
+    const ValueId q = nn::linear(net, name(names.q), h, width);
+    const ValueId k = nn::linear(net, name(names.k), h, width);
+    const ValueId v = nn::linear(net, name(names.v), h, width);
     const ValueId mixed = nn::attention(net, q, k, v, {.heads = config.heads, .causal = true});
-    x = nn::linear(net, name + "self_attn.out_proj", mixed, width, {.addend = x});
-    const ValueId hidden = nn::linear(
-        net, name + "mlp.fc1", nn::layer_norm(net, name + "layer_norm2", x), config.hidden);
-    return nn::linear(net,
-                      name + "mlp.fc2",
-                      net.builder->activation(hidden, ir::Activation::kQuickGelu),
-                      width,
-                      {.addend = x});
+    x = nn::linear(net, name(names.out), mixed, width, {.addend = x});
+    const ValueId hidden =
+        nn::linear(net, name(names.fc1), nn::layer_norm(net, name(names.norm2), x), config.hidden);
+    const auto gelu = config.exact_gelu ? ir::Activation::kGelu : ir::Activation::kQuickGelu;
+    return nn::linear(
+        net, name(names.fc2), net.builder->activation(hidden, gelu), width, {.addend = x});
 }
 
 }  // namespace
@@ -51,15 +51,17 @@ ValueId build_clip_text(const NetContext& net,
             .with_hint("1 is the last layer, 2 leaves the last one out");
     }
     const ir::Builder::Scope scope(b, "text");
-    const ValueId tokens = nn::weight(net,
-                                      config.prefix + "embeddings.token_embedding.weight",
-                                      Shape{config.vocabulary, config.width});
-    const ValueId positions = nn::weight(net,
-                                         config.prefix + "embeddings.position_embedding.weight",
-                                         Shape{config.positions, config.width});
+    const TextNames& names = text_names(config.layout);
+    const auto name = [&config](std::string_view part) {
+        return config.prefix + std::string(part);
+    };
+    const ValueId tokens =
+        nn::weight(net, name(names.tokens), Shape{config.vocabulary, config.width});
+    const ValueId positions =
+        nn::weight(net, name(names.positions), Shape{config.positions, config.width});
     ValueId x = b.add(b.embedding(ids, tokens), positions);  // [M, 77, D]
     for (int64_t i = 0; i < num_run; ++i) x = encoder_layer(net, config, i, x);
-    return nn::layer_norm(net, config.prefix + "final_layer_norm", x);
+    return nn::layer_norm(net, name(names.final_norm), x);
 }
 
 ValueId stack_chunks(const NetContext& net, ValueId states, int64_t num_chunks) {

@@ -1,10 +1,11 @@
-// CLIP's text encoder (ViT-L/14 in SD 1.x): windows of 77 token ids to hidden states.
-// Not the tokenizer (text/), not prompt weights.
+// CLIP's text encoder (ViT-L/14 in SD 1.x, OpenCLIP's ViT-H/14 in SD 2.x): windows of 77 token ids
+// to hidden states. Not the tokenizer (text/), not prompt weights.
 // Source   Radford et al., arXiv:2103.00020; quick GELU x * sigmoid(1.702 x).
 #pragma once
 
 #include <string>
 
+#include "models/keymap/text_encoder.h"
 #include "nn/lora.h"
 
 namespace lora::models {
@@ -12,11 +13,13 @@ namespace lora::models {
 struct ClipTextConfig {
     std::string prefix = "cond_stage_model.transformer.text_model.";  // of the tensor names
     int64_t width = 768;
-    int64_t layers = 12;
+    int64_t layers = 12;  // that run; SD 2.x leaves the last one of its file out
     int64_t heads = 12;
     int64_t hidden = 3072;  // of the two-layer networks
     int64_t vocabulary = 49408;
     int64_t positions = 77;
+    TextLayout layout = TextLayout::kTransformers;
+    bool exact_gelu = false;  // as OpenCLIP has it; else quick GELU
 };
 
 // ids [M, 77] I32 -> [M, 77, width]. clip_skip counts layers from the end (0 and 1: all layers run,

@@ -1,4 +1,7 @@
 // Recognition of model files.
+#include <algorithm>
+#include <optional>
+
 #include <fmt/format.h>
 
 #include "base/error.h"
@@ -56,7 +59,7 @@ int64_t axis_of(const io::SafetensorsFile& file, const std::string& name, int ax
                      has(file, "decoder.conv_in.weight");
     if (vae) {
         throw not_a_model(file, "is a VAE, not a model: it holds no UNet")
-            .with_hint("give a Stable Diffusion 1.x model file; a VAE goes to --vae");
+            .with_hint("give a Stable Diffusion 1.x or 2.x model file; a VAE goes to --vae");
     }
     if (has_name_starting_with(file, "down_blocks.") ||
         has_name_starting_with(file, "text_model.")) {
@@ -66,14 +69,15 @@ int64_t axis_of(const io::SafetensorsFile& file, const std::string& name, int ax
     if (has_name_starting_with(file, "double_blocks.") ||
         has_name_starting_with(file, "model.diffusion_model.double_blocks.") ||
         has_name_starting_with(file, "model.diffusion_model.joint_blocks.")) {
-        throw not_a_model(file, "is a transformer model (Flux, SD 3), not Stable Diffusion 1.x");
+        throw not_a_model(file,
+                          "is a transformer model (Flux, SD 3), not Stable Diffusion 1.x or 2.x");
     }
     throw not_a_model(
         file,
         fmt::format("is no model that is known here: of its {} tensors none is named {}...",
                     file.tensors().size(),
                     kUNetPrefix))
-        .with_hint("give a Stable Diffusion 1.x model as a single .safetensors file");
+        .with_hint("give a Stable Diffusion 1.x or 2.x model as a single .safetensors file");
 }
 
 UNetConfig detect_unet(const io::SafetensorsFile& file) {
@@ -92,6 +96,7 @@ UNetConfig detect_unet(const io::SafetensorsFile& file) {
         if (attention) {
             config.context_size =
                 axis_of(file, block + "1.transformer_blocks.0.attn2.to_k.weight", 1, 2);
+            config.linear_projection = file.at(block + "1.proj_in.weight").shape.num_axes() == 2;
         }
     }
     if (config.channels.empty()) {
@@ -99,6 +104,17 @@ UNetConfig detect_unet(const io::SafetensorsFile& file) {
     }
     if (config.in_channels == 9) {
         throw not_a_model(file, "is an inpainting model (9 input channels)")
+            .with_hint("train on the ordinary model of the same family");
+    }
+    if (config.in_channels != config.out_channels) {
+        throw not_a_model(file,
+                          fmt::format("takes {} input channels and gives {} (a depth model?)",
+                                      config.in_channels,
+                                      config.out_channels))
+            .with_hint("train on the ordinary model of the same family");
+    }
+    if (has(file, prefix + "label_emb.0.0.weight")) {
+        throw not_a_model(file, "takes a picture's embedding beside the text (an unCLIP model)")
             .with_hint("train on the ordinary model of the same family");
     }
     return config;
@@ -121,23 +137,42 @@ VaeConfig detect_vae_at(const io::SafetensorsFile& file, const std::string& pref
     return config;
 }
 
-ClipTextConfig detect_text(const io::SafetensorsFile& file) {
-    ClipTextConfig config;
-    const std::string old_prefix = "cond_stage_model.transformer.";  // without text_model
-    const std::string table = "embeddings.token_embedding.weight";
-    if (!has(file, config.prefix + table) && has(file, old_prefix + table)) {
-        config.prefix = old_prefix;
-    }
-    config.vocabulary = axis_of(file, config.prefix + table, 0, 2);
-    config.width = axis_of(file, config.prefix + table, 1, 2);
-    config.positions = axis_of(file, config.prefix + "embeddings.position_embedding.weight", 0, 2);
-    config.layers = 0;
-    const auto layer_tensor = [&config](int64_t layer) {
-        return fmt::format("{}encoder.layers.{}.mlp.fc1.weight", config.prefix, layer);
+// Sizes that both layouts name in their own way.
+void read_text_sizes(const io::SafetensorsFile& file, ClipTextConfig& config) {
+    const TextNames& names = text_names(config.layout);
+    const auto name = [&config](std::string_view part) {
+        return config.prefix + std::string(part);
     };
+    const auto layer_tensor = [&](int64_t layer) {
+        return fmt::format("{}{}{}.{}.weight", config.prefix, names.layers, layer, names.fc1);
+    };
+    config.vocabulary = axis_of(file, name(names.tokens), 0, 2);
+    config.width = axis_of(file, name(names.tokens), 1, 2);
+    config.positions = axis_of(file, name(names.positions), 0, 2);
+    config.layers = 0;
     while (config.layers < 256 && has(file, layer_tensor(config.layers))) ++config.layers;
     config.hidden = axis_of(file, layer_tensor(0), 0, 2);
     config.heads = std::max<int64_t>(1, config.width / 64);
+}
+
+ClipTextConfig detect_text(const io::SafetensorsFile& file) {
+    ClipTextConfig config;
+    const std::string old_prefix = "cond_stage_model.transformer.";  // without text_model
+    const std::string table(text_names(config.layout).tokens);
+    if (!has(file, config.prefix + table) && has(file, old_prefix + table)) {
+        config.prefix = old_prefix;
+    }
+    read_text_sizes(file, config);
+    return config;
+}
+
+// SD 2.x was trained on the states before the last layer. Files made from diffusers' folders lack
+// that layer already.
+ClipTextConfig detect_openclip(const io::SafetensorsFile& file) {
+    constexpr int64_t kLayersOfDiffusers = 23;
+    ClipTextConfig config = sd21_info().text;
+    read_text_sizes(file, config);
+    if (config.layers != kLayersOfDiffusers) --config.layers;
     return config;
 }
 
@@ -151,16 +186,46 @@ int64_t read_int(const Json& json, const char* key, int64_t otherwise, int64_t m
     return it->get<int64_t>();
 }
 
-// What shapes do not tell.
-void apply_metadata(const io::SafetensorsFile& file, ModelInfo& info) {
+// "v" or "epsilon" as model files say it: sai_model_spec, our own key, the marker that some SDXL
+// tools leave. Nothing when the file is silent.
+std::optional<bool> predicts_v(const io::SafetensorsFile& file, const Json& own) {
+    const auto text_of = [&file](const char* key) {
+        const auto it = file.metadata().find(key);
+        return it == file.metadata().end() ? std::string() : it->second;
+    };
+    const auto it = own.find("prediction");
+    if (it != own.end() && it->is_string()) return it->get<std::string>() == "v_prediction";
+    const std::string type = text_of("modelspec.prediction_type");
+    if (type == "v" || type == "v_prediction") return true;
+    if (type == "epsilon") return false;
+    const std::string architecture = text_of("modelspec.architecture");
+    if (architecture.starts_with("stable-diffusion-v2-768-v")) return true;
+    if (architecture.starts_with("stable-diffusion-v2-512")) return false;
+    if (has(file, "v_pred")) return true;
+    return std::nullopt;
+}
+
+Json own_metadata(const io::SafetensorsFile& file) {
     const auto it = file.metadata().find("lora_cpp.model");
-    if (it == file.metadata().end()) return;
-    const Json json = parse_json(it->second, "metadata lora_cpp.model");
+    if (it == file.metadata().end()) return Json::object();
+    Json json = parse_json(it->second, "metadata lora_cpp.model");
     if (!json.is_object()) {
         throw Error(ErrorCode::kFormat, "metadata lora_cpp.model is no JSON object");
     }
+    return json;
+}
+
+// What shapes do not tell.
+void apply_metadata(const io::SafetensorsFile& file, ModelInfo& info) {
+    const Json json = own_metadata(file);
+    const std::optional<bool> v = predicts_v(file, json);
+    info.v_prediction = v.value_or(false);
+    info.tells_prediction = v.has_value();
+    if (info.family == Family::kSD2) info.native_resolution_px = info.v_prediction ? 768 : 512;
     info.unet.heads = read_int(json, "unet_num_heads", info.unet.heads, 1024);
     info.text.heads = read_int(json, "text_num_heads", info.text.heads, 1024);
+    info.text.layers =
+        read_int(json, "text_num_layers", info.text.layers, std::max<int64_t>(info.text.layers, 1));
     info.clip_skip = read_int(json, "clip_skip", info.clip_skip, 256);
     info.native_resolution_px =
         read_int(json, "native_resolution_px", info.native_resolution_px, kMaxSize);
@@ -171,11 +236,6 @@ void apply_metadata(const io::SafetensorsFile& file, ModelInfo& info) {
                         "metadata lora_cpp.model: latent_scale must be above 0");
         }
         info.vae.latent_scale = scale->get<double>();
-    }
-    const auto prediction = json.find("prediction");
-    if (prediction != json.end()) {
-        info.v_prediction =
-            prediction->is_string() && prediction->get<std::string>() == "v_prediction";
     }
 }
 
@@ -235,7 +295,7 @@ ModelInfo detect_model(const io::SafetensorsFile& file, const DetectOptions& opt
     if (!has(file, std::string(kUNetPrefix) + "input_blocks.0.0.weight")) refuse(file);
     if (has_name_starting_with(file, "conditioner.embedders.")) {
         throw not_a_model(file, "is a Stable Diffusion XL model")
-            .with_hint("give a Stable Diffusion 1.x model");
+            .with_hint("give a Stable Diffusion 1.x or 2.x model");
     }
     ModelInfo info;
     info.unet = detect_unet(file);
@@ -243,9 +303,8 @@ ModelInfo detect_model(const io::SafetensorsFile& file, const DetectOptions& opt
     if (sd2) {
         info.family = Family::kSD2;
         info.unet.heads = 0;
-        info.unet.head_size = 64;
-        info.text.layers = 0;
-        info.native_resolution_px = 768;
+        info.unet.head_size = sd21_info().unet.head_size;
+        info.text = detect_openclip(file);
     } else {
         require(file,
                 has_sd1_text(file),
@@ -265,16 +324,14 @@ ModelInfo detect_model(const io::SafetensorsFile& file, const DetectOptions& opt
         check_vae_sizes(file, info.vae);
         check_tensors(file, vae_tensors(info.vae));
     }
-    if (!sd2) {
-        require(file,
-                info.text.layers > 0 && info.text.width % info.text.heads == 0 &&
-                    info.text.positions == 77,
-                "has a text encoder of unknown sizes");
-        require(file,
-                info.text.width == info.unet.context_size,
-                "has a text encoder whose width is not the UNet's context size");
-        check_tensors(file, clip_text_tensors(info.text));
-    }
+    require(
+        file,
+        info.text.layers > 0 && info.text.width % info.text.heads == 0 && info.text.positions == 77,
+        "has a text encoder of unknown sizes");
+    require(file,
+            info.text.width == info.unet.context_size,
+            "has a text encoder whose width is not the UNet's context size");
+    check_tensors(file, clip_text_tensors(info.text));
     return info;
 }
 

@@ -27,12 +27,17 @@ struct ModelInfo {
     ClipTextConfig text;
     VaeConfig vae;
     bool v_prediction = false;
+    bool tells_prediction = false;  // whether the file says so; else it is taken for noise
     int64_t native_resolution_px = 512;
     int64_t clip_skip = 1;  // that the model was trained with
 };
 
 // Stable Diffusion 1.5 as published.
 [[nodiscard]] ModelInfo sd15_info();
+// Stable Diffusion 2.1 as published for 768 x 768 pixels, predicting v.
+[[nodiscard]] ModelInfo sd21_info();
+// Its shape at a size for tests: two heads at the widest, four text layers of which three run.
+[[nodiscard]] ModelInfo sd21_mini_info();
 
 struct DetectOptions {
     bool needs_vae = true;  // false: the VAE comes from another file

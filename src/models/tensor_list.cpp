@@ -1,6 +1,7 @@
 #include "models/tensor_list.h"
 
 #include <array>
+#include <utility>
 
 namespace lora::models {
 namespace {
@@ -20,13 +21,23 @@ bool is_pointwise_kernel(std::string_view name) {
     return false;
 }
 
-std::vector<TensorSpec> weights_of(const ir::Graph& graph) {
+bool is_projection(std::string_view name) {
+    return name.ends_with(".proj_in.weight") || name.ends_with(".proj_out.weight");
+}
+
+// `linear_projection`: the transformers' projections are matrices, not 1x1 kernels.
+std::vector<TensorSpec> weights_of(const ir::Graph& graph, bool linear_projection = false) {
     std::vector<TensorSpec> specs;
     for (const ir::Value& value : graph.values()) {
         if (value.kind != ir::ValueKind::kWeight) continue;
-        Shape shape = value.shape;
-        if (is_pointwise_kernel(value.name)) shape = Shape{shape[0], shape[1], 1, 1};
-        specs.push_back({value.name, std::move(shape)});
+        StoredTensor stored = stored_tensor(value.name);
+        if (stored.part > 0) continue;
+        std::vector<int64_t> sizes = value.shape.sizes();
+        sizes.front() *= stored.num_parts;
+        if (is_pointwise_kernel(value.name) && !(linear_projection && is_projection(value.name))) {
+            sizes = {sizes[0], sizes[1], 1, 1};
+        }
+        specs.push_back({std::move(stored.name), Shape(sizes)});
     }
     return specs;
 }
@@ -49,7 +60,7 @@ std::vector<TensorSpec> unet_tensors(const UNetConfig& config) {
                    {.latents = b.input("latents", DType::kF32, Shape{1, config.in_channels, 8, 8}),
                     .timesteps = b.input("timesteps", DType::kF32, Shape{1}),
                     .context = b.input("context", DType::kF32, Shape{1, 1, config.context_size})}));
-    return weights_of(graph);
+    return weights_of(graph, config.linear_projection);
 }
 
 std::vector<TensorSpec> vae_tensors(const VaeConfig& config) {

@@ -1,5 +1,5 @@
-// The tensors that a model's networks read, with the shapes they have in a file. Derived by writing
-// the networks once and collecting the weights they ask for.
+// The tensors that a model's networks read, with the names and shapes they have in a file. Derived
+// by writing the networks once and collecting the weights they ask for.
 #pragma once
 
 #include <string>

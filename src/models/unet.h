@@ -19,6 +19,8 @@ struct UNetConfig {
     int64_t context_size = 768;
     int64_t heads = 8;      // of every attention; 0: as many as head_size says
     int64_t head_size = 0;  // read when heads is 0
+    bool linear_projection =
+        false;  // proj_in and proj_out are [o, i] in the file, not [o, i, 1, 1]
     [[nodiscard]] int64_t heads_of(int64_t width) const {
         return heads > 0 ? heads : width / head_size;
     }

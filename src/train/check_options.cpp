@@ -110,13 +110,11 @@ private:
         if (o_.loss.noise.adaptive_noise_scale != 0 && o_.loss.noise.noise_offset == 0) {
             refuse("adaptive_noise_scale", "adaptive_noise_scale needs noise_offset");
         }
-        if (o_.loss.weight.scale_v_pred_loss_like_noise_pred && !o_.model.v_parameterization) {
-            refuse("scale_v_pred_loss_like_noise_pred",
-                   "scale_v_pred_loss_like_noise_pred is for v-prediction",
-                   "add --v_parameterization, or leave it out");
-        }
-        if (o_.loss.weight.v_pred_like_loss != 0 && o_.model.v_parameterization) {
-            refuse("v_pred_like_loss", "v_pred_like_loss is for noise prediction");
+        if (o_.model.v_parameterization) {
+            for (const Diagnostic& item :
+                 check_prediction_options(o_.loss, *o_.model.v_parameterization)) {
+                found_.push_back(item);
+            }
         }
         const bool in_table = o_.loss.min_timestep >= 0 && o_.loss.max_timestep <= 1000 &&
                               o_.loss.min_timestep <= o_.loss.max_timestep;
@@ -202,5 +200,29 @@ private:
 }  // namespace
 
 Diagnostics check_options(const TrainOptions& options) { return Checker(options).run(); }
+
+Diagnostics check_prediction_options(const LossOptions& loss, bool v_prediction) {
+    Diagnostics found;
+    if (loss.weight.scale_v_pred_loss_like_noise_pred && !v_prediction) {
+        found.push_back({Severity::kError,
+                         "scale_v_pred_loss_like_noise_pred",
+                         "scale_v_pred_loss_like_noise_pred is for v-prediction",
+                         "add --v_parameterization, or leave it out"});
+    }
+    if (loss.weight.v_pred_like_loss != 0 && v_prediction) {
+        found.push_back({Severity::kError,
+                         "v_pred_like_loss",
+                         "v_pred_like_loss is for noise prediction",
+                         "leave it out for a model that predicts v"});
+    }
+    if (loss.zero_terminal_snr && !v_prediction) {
+        found.push_back({Severity::kWarning,
+                         "zero_terminal_snr",
+                         "zero_terminal_snr hides the picture at the last timestep: a model that "
+                         "predicts noise learns nothing there",
+                         "use it with v-prediction models"});
+    }
+    return found;
+}
 
 }  // namespace lora::train

@@ -96,7 +96,14 @@ std::string iso_time(double time) {
                        fields.tm_sec);
 }
 
-void add_network(const TrainOptions& o, io::Metadata& m) {
+bool is_sd2(const MetadataInputs& in) { return in.family == models::Family::kSD2; }
+
+bool predicts_v(const MetadataInputs& in) {
+    return in.options->model.v_parameterization.value_or(false);
+}
+
+void add_network(const MetadataInputs& in, io::Metadata& m) {
+    const TrainOptions& o = *in.options;
     m["ss_network_module"] = o.network.network_module;
     m["ss_network_dim"] =
         o.network.network_dim_given ? fmt::format("{}", o.network.network_dim) : std::string(kNone);
@@ -108,8 +115,9 @@ void add_network(const TrainOptions& o, io::Metadata& m) {
         if (!args.contains("dropout")) args["dropout"] = nullptr;
         m["ss_network_args"] = python_json(args);
     }
-    m["ss_base_model_version"] = o.model.v_parameterization ? "sd_v1_v" : "sd_v1";
-    m["ss_v2"] = "False";
+    m["ss_base_model_version"] =
+        fmt::format("{}{}", is_sd2(in) ? "sd_v2" : "sd_v1", predicts_v(in) ? "_v" : "");
+    m["ss_v2"] = python_bool(is_sd2(in));
 }
 
 void add_schedule(const MetadataInputs& in, const SavePlace& place, io::Metadata& m) {
@@ -228,14 +236,16 @@ void add_modelspec(const MetadataInputs& in, const SavePlace& place, io::Metadat
     if (title.empty()) title = o.save.output_name;
     if (title.empty()) title = "LoRA@" + date;
     m["modelspec.sai_model_spec"] = "1.0.1";
-    m["modelspec.architecture"] = "stable-diffusion-v1/lora";
+    const char* sd2_architecture = predicts_v(in) ? "v2-768-v" : "v2-512";
+    m["modelspec.architecture"] =
+        fmt::format("stable-diffusion-{}/lora", is_sd2(in) ? sd2_architecture : "v1");
     m["modelspec.implementation"] = "diffusers";
     m["modelspec.implementation_version"] = "lora.cpp";
     m["modelspec.title"] = title;
     m["modelspec.resolution"] =
         fmt::format("{}x{}", o.bucket.resolution.width_px, o.bucket.resolution.height_px);
     m["modelspec.date"] = date;
-    m["modelspec.prediction_type"] = o.model.v_parameterization ? "v" : "epsilon";
+    m["modelspec.prediction_type"] = predicts_v(in) ? "v" : "epsilon";
     const std::pair<const char*, const std::string*> optional[] = {
         {"modelspec.author", &o.save.metadata_author},
         {"modelspec.description", &o.save.metadata_description},
@@ -295,7 +305,7 @@ std::string legacy_model_hash(const std::string& path) {
 
 io::Metadata make_metadata(const MetadataInputs& inputs, const SavePlace& place) {
     io::Metadata metadata;
-    add_network(*inputs.options, metadata);
+    add_network(inputs, metadata);
     add_modelspec(inputs, place, metadata);
     if (inputs.options->save.no_metadata) return metadata;
     add_schedule(inputs, place, metadata);

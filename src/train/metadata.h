@@ -10,6 +10,7 @@
 #include "data/epoch_plan.h"
 #include "data/steps.h"
 #include "io/safetensors.h"
+#include "models/family.h"
 #include "train/train_options.h"
 
 namespace lora::train {
@@ -43,6 +44,7 @@ struct MetadataInputs {
     RunIdentity identity;
     FileHashes model = {};
     std::optional<FileHashes> vae = {};  // only with --vae
+    models::Family family = models::Family::kSD1;
 };
 
 // Where in the run the file is written (training-semantics 9.1).

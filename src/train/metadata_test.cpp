@@ -73,6 +73,25 @@ TEST(Metadata, HasPythonTextForms) {
     EXPECT_FALSE(m.contains("ss_vae_name"));
 }
 
+TEST(Metadata, NamesTheFamilyAsSdScriptsDoes) {
+    Example example;
+    const auto expect = [&example](const char* version, const char* v2, const char* architecture) {
+        const io::Metadata m = make_metadata(example.inputs, {});
+        EXPECT_EQ(m.at("ss_base_model_version"), version);
+        EXPECT_EQ(m.at("ss_v2"), v2);
+        EXPECT_EQ(m.at("modelspec.architecture"), architecture);
+        EXPECT_EQ(m.at("modelspec.prediction_type"),
+                  example.options.model.v_parameterization.value_or(false) ? "v" : "epsilon");
+    };
+    expect("sd_v1", "False", "stable-diffusion-v1/lora");
+    example.options.model.v_parameterization = true;
+    expect("sd_v1_v", "False", "stable-diffusion-v1/lora");
+    example.inputs.family = models::Family::kSD2;
+    expect("sd_v2_v", "True", "stable-diffusion-v2-768-v/lora");
+    example.options.model.v_parameterization = false;
+    expect("sd_v2", "True", "stable-diffusion-v2-512/lora");
+}
+
 TEST(Metadata, OptimizerArgumentsFollowTheClass) {
     Example example;
     example.options.optimizer.optimizer_args = {{"weight_decay", "0.1"}, {"betas", "0.9,0.99"}};

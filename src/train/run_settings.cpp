@@ -79,7 +79,7 @@ Settings fixed_settings(const TrainOptions& o,
     Settings s;
     s["pretrained_model_name_or_path"] = model_identity;
     s["train_data_dir"] = dataset_identity(data);
-    s["v_parameterization"] = python_bool(o.model.v_parameterization);
+    s["v_parameterization"] = python_bool(o.model.v_parameterization.value_or(false));
     s["clip_skip"] = fmt::format("{}", std::max<int64_t>(o.model.clip_skip, 1));
     s["max_token_length"] = fmt::format("{}", o.model.max_token_length);
     s["train_batch_size"] = fmt::format("{}", o.latents.train_batch_size);

@@ -240,6 +240,7 @@ RunResult TrainingRun::Impl::train(const std::stop_token& stop, EventSink& event
     events.on_event(ready);
 
     WeightStore weights(*backend);
+    if (vae_file != model_file) weights.add_source(vae_source(vae_file, vae.prefix));
     weights.add_source(file_source(model_file));
     const Network& network = step->model().network;
     const auto untrained = std::make_shared<const std::vector<float>>(start_values());
@@ -275,12 +276,12 @@ RunResult TrainingRun::Impl::train(const std::stop_token& stop, EventSink& event
                                  .steps = steps,
                                  .identity = identity,
                                  .model = {},
-                                 .vae = {}},
+                                 .vae = {},
+                                 .family = info.family},
                     .fixed = fixed(),
                     .free = free_settings(options),
                     .plan = plan_identity,
                     .events = &events});
-    if (vae_file != model_file) weights.add_source(file_source(vae_file));
     Previews previews({.backend = backend,
                        .weights = &weights,
                        .model = &step->model(),

@@ -21,9 +21,12 @@ namespace lora::train {
 struct ModelOptions {
     std::string pretrained_model_name_or_path;  // single-file model, safetensors
     std::string vae;                            // another file's VAE; empty: the model's own
-    bool v_parameterization = false;            // the model predicts v instead of noise
-    int64_t clip_skip = 0;                      // layer from the end; 0 and 1: the last one
-    int64_t max_token_length = 75;              // 75, 150 or 225
+    bool v2 = false;  // the model must be Stable Diffusion 2.x; its shapes tell what it is
+    // The model predicts v instead of noise; none: as its file says. Always set once a run is open.
+    std::optional<bool> v_parameterization;
+    int64_t clip_skip = 0;          // layer from the end; 0 and 1: the last one
+    bool clip_skip_given = true;    // SD 2.x does not take a preset's
+    int64_t max_token_length = 75;  // 75, 150 or 225
 };
 
 struct LatentOptions {

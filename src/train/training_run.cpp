@@ -16,10 +16,10 @@
 namespace lora::train {
 namespace {
 
-void throw_if_wrong(const TrainOptions& options) {
+void throw_if_wrong(const Diagnostics& found) {
     std::string text;
     std::string hint;
-    for (const Diagnostic& item : check_options(options)) {
+    for (const Diagnostic& item : found) {
         if (item.severity != Severity::kError) continue;
         if (!text.empty()) text += "; ";
         text += item.text;
@@ -81,6 +81,55 @@ void TrainingRun::Impl::open_model() {
                      [&] { vae = models::detect_vae(*vae_file); });
     }
     dtype = compute_dtype(options.device, *backend, plan.warnings);
+    settle_model_options();
+}
+
+void TrainingRun::Impl::settle_model_options() {
+    ModelOptions& model = options.model;
+    const bool sd2 = info.family == models::Family::kSD2;
+    if (model.v2 && !sd2) {
+        throw Error(ErrorCode::kConfig,
+                    fmt::format("v2 is given, but {} is a Stable Diffusion 1.x model",
+                                model.pretrained_model_name_or_path))
+            .with_hint("leave out --v2; what a model is, is read from its shapes");
+    }
+    const auto warn = [this](const char* place, std::string text, std::string hint) {
+        plan.warnings.push_back({Severity::kWarning, place, std::move(text), std::move(hint)});
+    };
+    constexpr const char* kOption = "v_parameterization";
+    const bool said = model.v_parameterization.has_value();
+    const bool v = model.v_parameterization.value_or(info.v_prediction);
+    if (said && info.tells_prediction && v != info.v_prediction) {
+        warn(kOption,
+             fmt::format("the model file says that it predicts {}; trained towards {} as told",
+                         info.v_prediction ? "v" : "noise",
+                         v ? "v" : "noise"),
+             "");
+    }
+    if (!said && !info.tells_prediction && sd2) {
+        warn(kOption,
+             "the model file does not say what it predicts; taken for noise, as the 512 px models "
+             "of Stable Diffusion 2.x do",
+             "add --v_parameterization for a 768 px (768-v) model");
+    }
+    if (!said) {
+        const Diagnostics found = check_prediction_options(options.loss, v);
+        throw_if_wrong(found);
+        plan.warnings.insert(plan.warnings.end(), found.begin(), found.end());
+    }
+    model.v_parameterization = v;
+    info.v_prediction = v;
+    if (!sd2 || model.clip_skip <= 1) return;
+    if (!model.clip_skip_given) {
+        model.clip_skip = 0;
+    } else {
+        warn("clip_skip",
+             fmt::format(
+                 "clip_skip {} with Stable Diffusion 2.x counts from the last but one layer, "
+                 "which its text encoder ends with",
+                 model.clip_skip),
+             "leave it out unless the model was trained so");
+    }
 }
 
 void TrainingRun::Impl::scan() {
@@ -107,17 +156,17 @@ bool TrainingRun::Impl::captions_are_fixed() const {
 
 TrainModel TrainingRun::Impl::make_model(const NetworkOptions& network) const {
     const Rates rates = base_rates(options.optimizer, network);
-    TrainModel model = make_train_model(
-        info,
-        choose_modules(info, network),
-        {.dtype = dtype,
-         .quantize_base = options.device.base_quant == "int8",
-         .prediction = options.model.v_parameterization ? diffusion::PredictionType::kVPrediction
-                                                        : diffusion::PredictionType::kEpsilon,
-         .clip_skip = options.model.clip_skip,
-         .train_text_encoder = rates.text_encoder > 0,
-         .train_unet = rates.unet > 0,
-         .attach_untrained = !options.network.network_weights.empty()});
+    TrainModel model =
+        make_train_model(info,
+                         choose_modules(info, network),
+                         {.dtype = dtype,
+                          .quantize_base = options.device.base_quant == "int8",
+                          .prediction = info.v_prediction ? diffusion::PredictionType::kVPrediction
+                                                          : diffusion::PredictionType::kEpsilon,
+                          .clip_skip = options.model.clip_skip,
+                          .train_text_encoder = rates.text_encoder > 0,
+                          .train_unet = rates.unet > 0,
+                          .attach_untrained = !options.network.network_weights.empty()});
     if (!model.train_text_encoder && !model.train_unet) {
         throw Error(ErrorCode::kConfig, "every learning rate is 0, nothing would be trained")
             .with_hint("set --learning_rate, --unet_lr or --text_encoder_lr above 0");
@@ -266,7 +315,7 @@ TrainingRun::TrainingRun(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 TrainingRun::~TrainingRun() = default;
 
 std::unique_ptr<TrainingRun> TrainingRun::open(TrainOptions options, backend::Backend& backend) {
-    throw_if_wrong(options);
+    throw_if_wrong(check_options(options));
     auto impl = std::make_unique<Impl>();
     impl->options = std::move(options);
     impl->backend = &backend;

@@ -19,6 +19,9 @@ namespace lora::train {
 
 // Everything wrong with the options that can be told without opening a file; warnings too.
 [[nodiscard]] Diagnostics check_options(const TrainOptions& options);
+// What does not go with a model that predicts v, or noise; part of the above when the options say
+// which it is, else told when the model is opened.
+[[nodiscard]] Diagnostics check_prediction_options(const LossOptions& loss, bool v_prediction);
 
 // What a run will do; `lora train --dry_run` prints it.
 struct RunPlan {

@@ -512,6 +512,22 @@ TEST_F(TrainingRunTest, Fp16ScalesItsLossAndResumes) {
     EXPECT_EQ(read_text_file(train(o).output_file), whole);
 }
 
+TEST(CheckOptions, WhatBelongsToOnePrediction) {
+    LossOptions loss;
+    loss.weight.scale_v_pred_loss_like_noise_pred = true;
+    EXPECT_FALSE(has_errors(check_prediction_options(loss, true)));
+    EXPECT_TRUE(has_errors(check_prediction_options(loss, false)));
+    loss = {};
+    loss.weight.v_pred_like_loss = 0.5;
+    EXPECT_TRUE(has_errors(check_prediction_options(loss, true)));
+    loss = {};
+    loss.zero_terminal_snr = true;
+    EXPECT_TRUE(check_prediction_options(loss, true).empty());
+    const Diagnostics told = check_prediction_options(loss, false);
+    ASSERT_EQ(told.size(), 1U);
+    EXPECT_EQ(told[0].severity, Severity::kWarning);
+}
+
 TEST(CheckOptions, FindsEveryMistakeAtOnce) {
     TrainOptions o;
     o.latents.random_crop = true;

@@ -35,14 +35,44 @@ bool lies_alike(const Shape& a, const Shape& b) {
 
 }  // namespace
 
+SourceTensor part_of(SourceTensor whole, const models::StoredTensor& stored) {
+    if (stored.num_parts == 1) return whole;
+    std::vector<int64_t> sizes = whole.view.shape.sizes();
+    if (sizes.empty() || sizes.front() % stored.num_parts != 0) {
+        throw Error(ErrorCode::kFormat,
+                    fmt::format("tensor \"{}\" has shape {}, whose rows are not {} equal parts",
+                                stored.name,
+                                whole.view.shape.to_string(),
+                                stored.num_parts));
+    }
+    sizes.front() /= stored.num_parts;
+    const size_t bytes = whole.view.bytes.size() / static_cast<size_t>(stored.num_parts);
+    whole.view.bytes = whole.view.bytes.subspan(static_cast<size_t>(stored.part) * bytes, bytes);
+    whole.view.shape = Shape(sizes);
+    return whole;
+}
+
 TensorSource file_source(std::shared_ptr<const io::SafetensorsFile> file, std::string prefix) {
     return [file = std::move(file),
             prefix = std::move(prefix)](const std::string& name) -> std::optional<SourceTensor> {
         if (!name.starts_with(prefix)) return std::nullopt;
-        const std::optional<TensorView> view =
-            file->find(std::string_view(name).substr(prefix.size()));
+        const models::StoredTensor stored =
+            models::stored_tensor(std::string_view(name).substr(prefix.size()));
+        const std::optional<TensorView> view = file->find(stored.name);
         if (!view) return std::nullopt;
-        return SourceTensor{*view, file};
+        return part_of({*view, file}, stored);
+    };
+}
+
+TensorSource vae_source(std::shared_ptr<const io::SafetensorsFile> file, std::string vae_prefix) {
+    return [source = file_source(std::move(file)), prefix = std::move(vae_prefix)](
+               const std::string& name) -> std::optional<SourceTensor> {
+        if (!name.starts_with(prefix)) return std::nullopt;
+        for (const std::string_view part :
+             {"encoder.", "decoder.", "quant_conv.", "post_quant_conv."}) {
+            if (std::string_view(name).substr(prefix.size()).starts_with(part)) return source(name);
+        }
+        return std::nullopt;
     };
 }
 

@@ -16,6 +16,7 @@
 
 #include "backend/backend.h"
 #include "io/safetensors.h"
+#include "models/keymap/text_encoder.h"
 
 namespace lora::train {
 
@@ -25,9 +26,16 @@ struct SourceTensor {
 };
 using TensorSource = std::function<std::optional<SourceTensor>(const std::string& name)>;
 
-// A file's tensors under `prefix` + their names.
+// A file's tensors under `prefix` + their names; parts of tensors by the names that graphs give
+// them (models/keymap/text_encoder.h).
 [[nodiscard]] TensorSource file_source(std::shared_ptr<const io::SafetensorsFile> file,
                                        std::string prefix = {});
+// Of a file only the VAE, whose names start with `vae_prefix` (VaeConfig::prefix): the file may be
+// a whole model, of which nothing else is wanted. Added before the model's own source.
+[[nodiscard]] TensorSource vae_source(std::shared_ptr<const io::SafetensorsFile> file,
+                                      std::string vae_prefix);
+// The part of a whole tensor that `stored` says. Errors  kFormat when its rows do not split.
+[[nodiscard]] SourceTensor part_of(SourceTensor whole, const models::StoredTensor& stored);
 
 class WeightStore {
 public:

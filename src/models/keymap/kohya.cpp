@@ -48,19 +48,29 @@ private:
     }
 
     void text_encoder() {
-        collect_shapes(clip_text_tensors(info_.text));
-        constexpr std::array<std::string_view, 6> kLayers{"self_attn.k_proj",
-                                                          "self_attn.v_proj",
-                                                          "self_attn.q_proj",
-                                                          "self_attn.out_proj",
-                                                          "mlp.fc1",
-                                                          "mlp.fc2"};
-        for (int64_t i = 0; i < info_.text.layers; ++i) {
-            for (const std::string_view layer : kLayers) {
-                if (options_.attention_only && layer.starts_with("mlp")) continue;
-                const std::string path = fmt::format("encoder.layers.{}.{}", i, layer);
-                add("lora_te_", "text_model." + path, info_.text.prefix + path).is_text_encoder =
-                    true;
+        const ClipTextConfig& text = info_.text;
+        const TextNames& from = text_names(text.layout);
+        const TextNames& kohya = text_names(TextLayout::kTransformers);
+        using Name = std::string_view TextNames::*;
+        constexpr std::array<Name, 6> kLayers{&TextNames::k,
+                                              &TextNames::v,
+                                              &TextNames::q,
+                                              &TextNames::out,
+                                              &TextNames::fc1,
+                                              &TextNames::fc2};
+        for (int64_t i = 0; i < text.layers; ++i) {
+            for (const Name layer : kLayers) {
+                const bool expands = layer == &TextNames::fc1;
+                const bool shrinks = layer == &TextNames::fc2;
+                if (options_.attention_only && (expands || shrinks)) continue;
+                const std::string own =
+                    fmt::format("{}{}{}.{}", text.prefix, from.layers, i, from.*layer);
+                shapes_.emplace(
+                    own + ".weight",
+                    Shape{expands ? text.hidden : text.width, shrinks ? text.hidden : text.width});
+                const std::string module =
+                    fmt::format("text_model.{}{}.{}", kohya.layers, i, kohya.*layer);
+                add("lora_te_", module, own).is_text_encoder = true;
             }
         }
     }
@@ -137,6 +147,14 @@ private:
         add("lora_unet_", module, layer).block_index = block_;
     }
 
+    // sd-scripts sees a 1x1 convolution here, even where the file of an SD 2.x model has a matrix.
+    void projection(const std::string& module, const std::string& layer) {
+        unet_layer(module, layer);
+        LoraTarget& target = targets_.back();
+        target.kind = LayerKind::kConv1x1;
+        target.weight_shape = Shape{target.weight_shape[0], target.weight_shape[1], 1, 1};
+    }
+
     LoraTarget& conv(const std::string& module, const std::string& layer) {
         LoraTarget& target = add("lora_unet_", module, layer);
         target.block_index = block_;
@@ -157,13 +175,13 @@ private:
                                                            "attn2.to_v",
                                                            "attn2.to_out.0"};
         const bool all = !options_.attention_only;
-        if (all) unet_layer(module + ".proj_in", layer + ".proj_in");
+        if (all) projection(module + ".proj_in", layer + ".proj_in");
         for (const std::string_view part : kLayers) {
             if (!all && !part.starts_with("attn")) continue;
             const std::string path = fmt::format(".transformer_blocks.0.{}", part);
             unet_layer(module + path, layer + path);
         }
-        if (all) unet_layer(module + ".proj_out", layer + ".proj_out");
+        if (all) projection(module + ".proj_out", layer + ".proj_out");
     }
 
     void resnet(const std::string& module, const std::string& layer) {

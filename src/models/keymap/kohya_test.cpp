@@ -20,12 +20,12 @@ std::string_view kind_name(LayerKind kind) {
 }
 
 // Rows of the golden table: name, kind, shape, block, in LoRA, in LoRA with convolutions.
-void expect_unet_rows(bool conv) {
+void expect_unet_rows(bool conv, const ModelInfo& info = sd15_info(), const char* table = "sd1") {
     const std::vector<LoraTarget> targets =
-        list_lora_targets(sd15_info(), {.text_encoder = false, .conv = conv});
+        list_lora_targets(info, {.text_encoder = false, .conv = conv});
     const Json golden = golden_modules();
     size_t i = 0;
-    for (const Json& row : golden["sd1"]["unet"]) {
+    for (const Json& row : golden[table]["unet"]) {
         if (row[conv ? 5 : 4].get<int>() == 0) continue;
         ASSERT_LT(i, targets.size());
         const LoraTarget& target = targets[i++];
@@ -42,6 +42,30 @@ void expect_unet_rows(bool conv) {
 TEST(LoraTargets, UNetAsSdScripts) { expect_unet_rows(false); }
 
 TEST(LoraTargets, UNetWithConvolutionsAsSdScripts) { expect_unet_rows(true); }
+
+// The projections are matrices in the file, but sd-scripts adapts 1x1 convolutions.
+TEST(LoraTargets, UNetOfStableDiffusion2AsSdScripts) {
+    expect_unet_rows(false, sd21_info(), "sd2_from_single_file");
+    expect_unet_rows(true, sd21_info(), "sd2_from_single_file");
+}
+
+TEST(LoraTargets, TextEncoderOfStableDiffusion2HasTheNamesOfTheFirst) {
+    const std::vector<LoraTarget> targets = list_lora_targets(sd21_info(), {.unet = false});
+    const std::vector<LoraTarget> sd1 = list_lora_targets(sd15_info(), {.unet = false});
+    ASSERT_EQ(targets.size(), 138U);
+    for (size_t i = 0; i < sd1.size(); ++i) {
+        EXPECT_EQ(targets[i].lora_name, sd1[i].lora_name);
+        EXPECT_TRUE(targets[i].is_text_encoder);
+    }
+    EXPECT_EQ(targets[132].lora_name, "lora_te_text_model_encoder_layers_22_self_attn_k_proj");
+    EXPECT_EQ(targets[132].weight_name,
+              "cond_stage_model.model.transformer.resblocks.22.attn.k_proj.weight");
+    EXPECT_EQ(targets[132].weight_shape, (Shape{1024, 1024}));
+    EXPECT_EQ(targets[136].weight_shape, (Shape{4096, 1024}));
+    EXPECT_EQ(targets[137].weight_name,
+              "cond_stage_model.model.transformer.resblocks.22.mlp.c_proj.weight");
+    EXPECT_EQ(targets[137].weight_shape, (Shape{1024, 4096}));
+}
 
 TEST(LoraTargets, TextEncoderFirst) {
     const std::vector<LoraTarget> targets = list_lora_targets(sd15_info());

@@ -33,6 +33,8 @@ struct TrainingRun::Impl {
 
     void find_resume();
     void open_model();
+    // What the options leave to the model: its prediction, SD 2.x's text encoder layer.
+    void settle_model_options();
     void scan();
     void plan_steps();
     [[nodiscard]] TrainModel make_model(const NetworkOptions& network) const;
