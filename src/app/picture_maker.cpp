@@ -19,11 +19,25 @@ std::string prefix_of(size_t index) { return fmt::format("lora{}/", index); }
 
 }  // namespace
 
-PictureMaker::PictureMaker(backend::Backend& backend, const std::string& model_path, DType dtype)
+PictureMaker::PictureMaker(backend::Backend& backend, const ModelUse& model, DType dtype)
     : backend_(&backend), dtype_(dtype), weights_(backend) {
-    const FilePointer file = open_file(model_path);
-    with_context(fmt::format("while reading model file {}", model_path),
-                 [&] { info_ = models::detect_model(*file); });
+    const FilePointer file = open_file(model.path);
+    with_context(fmt::format("while reading model file {}", model.path),
+                 [&] { info_ = models::detect_model(*file, {.needs_vae = model.vae.empty()}); });
+    if (model.v_prediction) {
+        info_.v_prediction = *model.v_prediction;
+    } else if (info_.family == models::Family::kSD2 && !info_.tells_prediction) {
+        log::warning(
+            "{} does not say what it predicts; taken for noise (--v_parameterization for a 768-v "
+            "model)",
+            model.path);
+    }
+    if (!model.vae.empty()) {
+        const FilePointer vae = open_file(model.vae);
+        with_context(fmt::format("while reading VAE {}", model.vae),
+                     [&] { info_.vae = models::detect_vae(*vae); });
+        weights_.add_source(train::vae_source(vae, info_.vae.prefix));
+    }
     weights_.add_source(train::file_source(file));
 }
 

@@ -14,6 +14,12 @@
 
 namespace lora::app {
 
+struct ModelUse {
+    std::string path;
+    std::string vae = {};                   // another file's VAE; empty: the model's own
+    std::optional<bool> v_prediction = {};  // none: as the model file says
+};
+
 struct LoraUse {
     std::string path;
     double weight = 1;
@@ -22,7 +28,7 @@ struct LoraUse {
 class PictureMaker {
 public:
     // The backend must outlive the object; the frozen weights are shared by all samplers.
-    PictureMaker(backend::Backend& backend, const std::string& model_path, DType dtype);
+    PictureMaker(backend::Backend& backend, const ModelUse& model, DType dtype);
 
     [[nodiscard]] const models::ModelInfo& info() const { return info_; }
     [[nodiscard]] DType dtype() const { return dtype_; }  // of the computations

@@ -123,6 +123,13 @@ Diagnostics judge(const config::Settings& settings) {
     return findings;
 }
 
+ModelUse model_of(const config::Settings& settings) {
+    ModelUse model{.path = settings.text("model"), .vae = settings.text("vae")};
+    if (settings.has("v_parameterization"))
+        model.v_prediction = settings.flag("v_parameterization");
+    return model;
+}
+
 // Draws the pictures of the job, each under the next seed, and prints their paths.
 void draw_all(Job& job, train::ImageSampler& sampler, const config::Settings& settings) {
     const StopSignals signals;
@@ -163,7 +170,13 @@ int run_sample(const Context& context, const config::Loaded& loaded) {
     raise_errors(judge(settings));
     const auto backend = open_backend(context, settings);
     const std::string precision = choose_precision(settings.text("mixed_precision"), *backend);
-    PictureMaker maker(*backend, settings.text("model"), precision_dtype(precision));
+    PictureMaker maker(*backend, model_of(settings), precision_dtype(precision));
+    if (settings.flag("v2") && maker.info().family != models::Family::kSD2) {
+        throw Error(ErrorCode::kConfig,
+                    fmt::format("v2 is given, but {} is a Stable Diffusion 1.x model",
+                                settings.text("model")))
+            .with_hint("leave out --v2; what a model is, is read from its shapes");
+    }
     Job job = make_job(settings, maker.info());
     std::vector<double> weights;
     for (const LoraUse& use : job.loras) {

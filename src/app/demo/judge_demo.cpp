@@ -152,7 +152,7 @@ DemoJudgement judge_demo(const std::string& lora_path,
                          const DemoAssets& assets,
                          backend::Backend& backend,
                          const std::stop_token& stop) {
-    PictureMaker maker(backend, assets.model, demo_dtype(backend));
+    PictureMaker maker(backend, {.path = assets.model}, demo_dtype(backend));
     maker.add_lora(lora_path);
     DemoVerdict verdict;
     {
