@@ -22,8 +22,8 @@ constexpr const char* kUsage =
     "Computes golden cases and prints one line a tensor: case tensor error bound ok|OFF.\n"
     "A gradient smaller than F times the whole gradient (bf16, fp16: 1e-3) is judged on that "
     "scale.\n"
-    "The model is assets/mini/mini-sd.safetensors unless named. Exit code 1 if any tensor is "
-    "OFF.\n";
+    "The model is assets/mini/mini-sd.safetensors unless named here or in the case. Exit code 1 if "
+    "any tensor is OFF.\n";
 
 struct Arguments {
     std::string backend;
@@ -122,6 +122,7 @@ void run_case(lora::parity::Bench& bench, const std::string& path, lora::parity:
     using namespace lora::parity;
     const CaseFile golden = CaseFile::open(path);
     const std::string kind = golden.kind();
+    bench.choose_model(golden);
     if (kind == "clip_text") {
         run_clip_text(bench, golden, report);
     } else if (kind == "vae") {
@@ -160,8 +161,10 @@ int run(const std::vector<std::string>& words) {
     lora::parity::Bounds bounds = lora::parity::bounds_for(dtype);
     bounds.gradient_floor = arguments.gradient_floor.value_or(bounds.gradient_floor);
     lora::parity::Report report(bounds, !arguments.dump.empty());
-    lora::parity::Bench bench(
-        *backend, dtype, arguments.model.empty() ? default_model() : arguments.model);
+    lora::parity::Bench bench(*backend,
+                              dtype,
+                              arguments.model.empty() ? default_model() : arguments.model,
+                              !arguments.model.empty());
     for (const std::string& path : arguments.cases) {
         lora::with_context(fmt::format("while computing golden case {}", path),
                            [&] { run_case(bench, path, report); });

@@ -1,32 +1,17 @@
 // The case at full Stable Diffusion 1.5 size: weights, LoRA and inputs follow from names.
 #include <algorithm>
-#include <map>
 
 #include <fmt/format.h>
 
 #include "app/parity/parity.h"
 #include "base/error.h"
 #include "models/hash_model.h"
-#include "models/tensor_list.h"
 #include "train/graph_runner.h"
 #include "train/optimizer.h"
 #include "train/train_step.h"
 
 namespace lora::parity {
 namespace {
-
-train::TensorSource hash_source(const models::UNetConfig& config) {
-    std::map<std::string, Shape> shapes;
-    for (models::TensorSpec& spec : models::unet_tensors(config)) {
-        shapes.emplace(std::move(spec.name), std::move(spec.shape));
-    }
-    return [shapes](const std::string& name) -> std::optional<train::SourceTensor> {
-        const auto found = shapes.find(name);
-        if (found == shapes.end()) return std::nullopt;
-        auto tensor = std::make_shared<const Tensor>(models::hash_weight(name, found->second));
-        return train::SourceTensor{tensor->view(), tensor};
-    };
-}
 
 train::TrainModel full_model(DType dtype, const CaseFile& golden) {
     const models::ModelInfo info = models::sd15_info();
@@ -131,7 +116,7 @@ void run_full_unet(Bench& bench, const CaseFile& golden, Report& report) {
                 full_model(bench.dtype(), golden),
                 train::WeightStore(bench.device()),
                 {}};
-    run.weights.add_source(hash_source(run.model.info.unet));
+    run.weights.add_source(hash_source(models::unet_tensors(run.model.info.unet)));
     const train::Network& network = run.model.network;
     run.buffers = train::make_parameter_buffers(bench.device(), network);
     std::vector<float> values(static_cast<size_t>(network.num_elements()), 0.0F);

@@ -13,24 +13,6 @@ GraphRunner make_runner(Bench& bench, ir::Graph graph) {
 
 }  // namespace
 
-void Bench::open_model() {
-    if (opened_) return;
-    auto file = std::make_shared<const io::SafetensorsFile>(io::SafetensorsFile::open(model_path_));
-    info_ = models::detect_model(*file);
-    weights_.add_source(train::file_source(std::move(file)));
-    opened_ = true;
-}
-
-const models::ModelInfo& Bench::info() {
-    open_model();
-    return info_;
-}
-
-train::WeightStore& Bench::weights() {
-    open_model();
-    return weights_;
-}
-
 void run_clip_text(Bench& bench, const CaseFile& golden, Report& report) {
     const Tensor ids = golden.ids("input_ids");
     const Shape shape = ids.shape();  // [N, C, 77]

@@ -47,7 +47,9 @@ void run_sample(Bench& bench, const CaseFile& golden, Report& report) {
     train::ImageSamplerOptions options;
     options.dtype = bench.dtype();
     options.clip_skip = golden.integer("clip_skip", 1);
-    train::ImageSampler sampler(bench.device(), bench.weights(), bench.info(), options);
+    models::ModelInfo info = bench.info();
+    info.v_prediction = golden.flag("v_prediction");
+    train::ImageSampler sampler(bench.device(), bench.weights(), std::move(info), options);
     const Tensor latents =
         sampler.denoise(noise, golden.ids("input_ids"), golden.ids("negative_ids"), settings);
     report.compare(golden, "latents", latents, report.bounds().values);

@@ -159,6 +159,7 @@ void run_train_steps(Bench& bench, const CaseFile& golden, Report& report) {
     train::TrainStepOptions options;
     options.loss_weight.min_snr_gamma =
         golden.params.contains("min_snr_gamma") ? golden.number("min_snr_gamma") : 0;
+    options.zero_terminal_snr = golden.flag("zero_terminal_snr");
     options.keep_prediction = true;
     train::TrainStep step(bench.device(), model_of(bench, golden), options);
     const train::Network& network = step.model().network;
