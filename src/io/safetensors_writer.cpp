@@ -3,11 +3,15 @@
 #include <cstdint>
 #include <set>
 
+#include <fmt/format.h>
+
 #include "base/check.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/words.h"
 #include "io/safetensors.h"
+#include "io/tensor_stream.h"
 
 namespace lora::io {
 namespace {
@@ -27,37 +31,60 @@ int dtype_order(DType dtype) {
     return 8;
 }
 
-std::vector<const NamedTensor*> in_file_order(const std::vector<NamedTensor>& tensors) {
-    std::vector<const NamedTensor*> order;
-    order.reserve(tensors.size());
-    for (const NamedTensor& item : tensors) order.push_back(&item);
-    std::sort(order.begin(), order.end(), [](const NamedTensor* a, const NamedTensor* b) {
-        const int order_a = dtype_order(a->tensor.dtype);
-        const int order_b = dtype_order(b->tensor.dtype);
-        return order_a != order_b ? order_a < order_b : a->name < b->name;
+// A tensor as the header describes it, and its place in the caller's list.
+struct Entry {
+    std::string_view name;
+    DType dtype = DType::kF32;
+    const Shape* shape = nullptr;
+    size_t bytes = 0;
+    size_t index = 0;
+};
+
+std::vector<Entry> in_file_order(std::vector<Entry> entries) {
+    std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+        const int order_a = dtype_order(a.dtype);
+        const int order_b = dtype_order(b.dtype);
+        return order_a != order_b ? order_a < order_b : a.name < b.name;
     });
-    return order;
+    return entries;
+}
+
+std::vector<Entry> in_file_order(const std::vector<NamedTensor>& tensors) {
+    std::vector<Entry> entries;
+    entries.reserve(tensors.size());
+    for (const NamedTensor& item : tensors) {
+        const TensorView& view = item.tensor;
+        LORA_CHECK(view.bytes.size() ==
+                       narrow<size_t>(view.shape.num_elements()) * dtype_bytes(view.dtype),
+                   "tensor " + item.name + " has a wrong byte count");
+        entries.push_back({item.name, view.dtype, &view.shape, view.bytes.size(), entries.size()});
+    }
+    return in_file_order(std::move(entries));
+}
+
+std::vector<Entry> in_file_order(const std::vector<PlannedTensor>& tensors) {
+    std::vector<Entry> entries;
+    entries.reserve(tensors.size());
+    for (const PlannedTensor& item : tensors) {
+        entries.push_back({item.name, item.dtype, &item.shape, item.num_bytes(), entries.size()});
+    }
+    return in_file_order(std::move(entries));
 }
 
 // Length, JSON and padding: all bytes before the data section, a multiple of 8.
-std::string header_bytes(const std::vector<const NamedTensor*>& order, const Metadata& metadata) {
+std::string header_bytes(const std::vector<Entry>& order, const Metadata& metadata) {
     OrderedJson header = OrderedJson::object();
     if (!metadata.empty()) header["__metadata__"] = metadata;
     size_t offset = 0;
     std::set<std::string_view> names;
-    for (const NamedTensor* item : order) {
-        const TensorView& tensor = item->tensor;
-        const size_t bytes =
-            narrow<size_t>(tensor.shape.num_elements()) * dtype_bytes(tensor.dtype);
-        LORA_CHECK(tensor.bytes.size() == bytes,
-                   "tensor " + item->name + " has a wrong byte count");
-        LORA_CHECK(item->name != "__metadata__" && names.insert(item->name).second,
-                   "tensor name " + item->name + " is taken");
-        OrderedJson& entry = header[item->name];
-        entry["dtype"] = std::string(dtype_name(tensor.dtype));
-        entry["shape"] = tensor.shape.sizes();
-        entry["data_offsets"] = {offset, offset + bytes};
-        offset += bytes;
+    for (const Entry& item : order) {
+        LORA_CHECK(item.name != "__metadata__" && names.insert(item.name).second,
+                   fmt::format("tensor name {} is taken", item.name));
+        OrderedJson& entry = header[std::string(item.name)];
+        entry["dtype"] = std::string(dtype_name(item.dtype));
+        entry["shape"] = item.shape->sizes();
+        entry["data_offsets"] = {offset, offset + item.bytes};
+        offset += item.bytes;
     }
     std::string json = header.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
     json.append((8 - json.size() % 8) % 8, ' ');
@@ -66,22 +93,59 @@ std::string header_bytes(const std::vector<const NamedTensor*>& order, const Met
     return text + json;
 }
 
+// The bytes that `maker` gives for one tensor.
+std::span<const std::byte> make(const TensorMaker& maker, const Entry& item) {
+    const std::span<const std::byte> bytes = maker(item.index);
+    LORA_CHECK(bytes.size() == item.bytes,
+               fmt::format("tensor {} was made with a wrong byte count", item.name));
+    return bytes;
+}
+
 }  // namespace
+
+size_t PlannedTensor::num_bytes() const {
+    return narrow<size_t>(shape.num_elements()) * dtype_bytes(dtype);
+}
+
+void write_safetensors(const std::string& path,
+                       const std::vector<PlannedTensor>& tensors,
+                       const Metadata& metadata,
+                       const TensorMaker& maker) {
+    const std::vector<Entry> order = in_file_order(tensors);
+    const std::string header = header_bytes(order, metadata);
+    AtomicFile file(path);
+    file.write(header);
+    for (const Entry& item : order) file.write(make(maker, item));
+    file.commit();
+}
 
 void write_safetensors(const std::string& path,
                        const std::vector<NamedTensor>& tensors,
                        const Metadata& metadata) {
-    const std::vector<const NamedTensor*> order = in_file_order(tensors);
+    const std::vector<Entry> order = in_file_order(tensors);
     const std::string header = header_bytes(order, metadata);
     AtomicFile file(path);
     file.write(header);
-    for (const NamedTensor* item : order) file.write(item->tensor.bytes);
+    for (const Entry& item : order) file.write(tensors[item.index].tensor.bytes);
     file.commit();
+}
+
+void write_tensors(const std::string& path,
+                   const std::vector<PlannedTensor>& tensors,
+                   const Metadata& metadata,
+                   const TensorMaker& maker) {
+    if (lower_ascii(extension(path)) == ".safetensors") {
+        write_safetensors(path, tensors, metadata, maker);
+    } else {
+        write_checkpoint(path, tensors, maker);
+    }
 }
 
 std::string sshs_model_hash(const std::vector<NamedTensor>& tensors) {
     Sha256 hash;
-    for (const NamedTensor* item : in_file_order(tensors)) hash.update(item->tensor.bytes);
+    for (const Entry& item : in_file_order(tensors)) {
+        hash.update(tensors[item.index].tensor.bytes);
+    }
     return hash.hex_digest();
 }
 
@@ -93,7 +157,7 @@ std::string sshs_legacy_hash(const std::vector<NamedTensor>& tensors, const Meta
     for (const auto& [key, value] : metadata) {
         if (key.starts_with("ss_")) kept.emplace(key, value);
     }
-    const std::vector<const NamedTensor*> order = in_file_order(tensors);
+    const std::vector<Entry> order = in_file_order(tensors);
     const std::string header = header_bytes(order, kept);
     Sha256 hash;
     size_t position = 0;
@@ -104,7 +168,7 @@ std::string sshs_legacy_hash(const std::vector<NamedTensor>& tensors, const Meta
         position += bytes.size();
     };
     add(std::as_bytes(std::span(header.data(), header.size())));
-    for (const NamedTensor* item : order) add(item->tensor.bytes);
+    for (const Entry& item : order) add(tensors[item.index].tensor.bytes);
     return hash.hex_digest().substr(0, kDigits);
 }
 

@@ -2,8 +2,10 @@
 // data/0, data/1, ... Protocol 2, as PyTorch's own.
 #include <fmt/format.h>
 
+#include "base/check.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "io/tensor_stream.h"
 #include "io/torch_checkpoint.h"
 #include "io/zip.h"
 
@@ -26,13 +28,13 @@ std::string_view storage_name(DType dtype) {
 
 class PickleText {
 public:
-    std::string run(const std::vector<NamedTensor>& tensors) {
+    std::string run(const std::vector<PlannedTensor>& tensors) {
         out_ = "\x80\x02";
         global("collections", "OrderedDict");
         out_ += ")R(";
         for (size_t i = 0; i < tensors.size(); ++i) {
             text(tensors[i].name);
-            tensor(tensors[i].tensor, i);
+            tensor(tensors[i], i);
         }
         out_ += "u.";
         return std::move(out_);
@@ -67,7 +69,7 @@ private:
         for (const int64_t value : values) integer(value);
         out_ += 't';
     }
-    void tensor(const TensorView& view, size_t index) {
+    void tensor(const PlannedTensor& view, size_t index) {
         const std::vector<int64_t> sizes = view.shape.sizes();
         std::vector<int64_t> strides(sizes.size(), 1);
         for (size_t i = sizes.size(); i > 1; --i) strides[i - 2] = strides[i - 1] * sizes[i - 1];
@@ -92,23 +94,39 @@ private:
 
 }  // namespace
 
-void write_checkpoint(const std::string& path, const std::vector<NamedTensor>& tensors) {
+void write_checkpoint(const std::string& path,
+                      const std::vector<PlannedTensor>& tensors,
+                      const TensorMaker& maker) {
     size_t total = 0;
-    for (const NamedTensor& item : tensors) total += item.tensor.bytes.size() + 512;
+    for (const PlannedTensor& item : tensors) total += item.num_bytes() + 512;
     if (total > 0xF0000000U) {
         throw Error(ErrorCode::kFormat, fmt::format("{} would be larger than 4 GiB", path))
-            .with_hint("save as .safetensors");
+            .with_hint("save as .safetensors, or in fp16");
     }
+    AtomicFile file(path);
     ZipWriter zip;
     zip.add("archive/data.pkl", PickleText().run(tensors));
     zip.add("archive/byteorder", "little");
     for (size_t i = 0; i < tensors.size(); ++i) {
-        const std::span<const std::byte> bytes = tensors[i].tensor.bytes;
+        const std::span<const std::byte> bytes = maker(i);
+        LORA_CHECK(bytes.size() == tensors[i].num_bytes(),
+                   fmt::format("tensor {} was made with a wrong byte count", tensors[i].name));
         zip.add(fmt::format("archive/data/{}", i),
                 {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+        file.write(std::string_view(zip.take()));
     }
     zip.add("archive/version", "3\n");
-    write_file_atomically(path, std::string_view(zip.finish()));
+    file.write(std::string_view(zip.finish()));
+    file.commit();
+}
+
+void write_checkpoint(const std::string& path, const std::vector<NamedTensor>& tensors) {
+    std::vector<PlannedTensor> planned;
+    planned.reserve(tensors.size());
+    for (const NamedTensor& item : tensors) {
+        planned.push_back({item.name, item.tensor.dtype, item.tensor.shape});
+    }
+    write_checkpoint(path, planned, [&](size_t i) { return tensors[i].tensor.bytes; });
 }
 
 }  // namespace lora::io

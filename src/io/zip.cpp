@@ -1,6 +1,7 @@
 #include "io/zip.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -190,7 +191,7 @@ std::vector<ZipEntry> list_zip(std::span<const std::byte> bytes,
 void ZipWriter::add(std::string_view name, std::string_view bytes) {
     const uint32_t crc = crc32(std::as_bytes(std::span(bytes)));
     const auto size = narrow<uint32_t>(bytes.size());
-    const auto offset = narrow<uint32_t>(out_.size());
+    const auto offset = narrow<uint32_t>(taken_ + out_.size());
     put32(out_, kLocalSignature);
     put_common(out_, name, crc, size);
     out_ += name;
@@ -208,8 +209,13 @@ void ZipWriter::add(std::string_view name, std::string_view bytes) {
     ++num_entries_;
 }
 
+std::string ZipWriter::take() {
+    taken_ += out_.size();
+    return std::exchange(out_, {});
+}
+
 std::string ZipWriter::finish() {
-    const auto start = narrow<uint32_t>(out_.size());
+    const auto start = narrow<uint32_t>(taken_ + out_.size());
     out_ += directory_;
     put32(out_, kEndSignature);
     put16(out_, 0);

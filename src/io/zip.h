@@ -27,11 +27,14 @@ struct ZipEntry {
 class ZipWriter {
 public:
     void add(std::string_view name, std::string_view bytes);
-    // The whole archive; the writer is spent afterwards.
+    // What was built since the last call, for archives that are written while they grow.
+    [[nodiscard]] std::string take();
+    // The whole archive, or what take() has not given yet; the writer is spent afterwards.
     [[nodiscard]] std::string finish();
 
 private:
     std::string out_;
+    uint64_t taken_ = 0;
     std::string directory_;
     uint16_t num_entries_ = 0;
 };

@@ -1,7 +1,5 @@
 #include "train/metadata.h"
 
-#include <cstdlib>
-#include <ctime>
 #include <random>
 
 #include <fmt/format.h>
@@ -9,10 +7,10 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/python_text.h"
 #include "base/rng.h"
 #include "base/wall_clock.h"
 #include "train/optimizer_spec.h"
-#include "train/python_text.h"
 
 namespace lora::train {
 namespace {
@@ -83,17 +81,6 @@ std::string optimizer_text(const OptimizerOptions& options) {
     }
     const std::string name = optimizer_spec(options.optimizer_type, {}).python_name;
     return args.empty() ? name : name + "(" + args + ")";
-}
-
-std::string iso_time(double time) {
-    const std::tm fields = calendar_time(time, source_date_epoch().has_value());
-    return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
-                       fields.tm_year + 1900,
-                       fields.tm_mon + 1,
-                       fields.tm_mday,
-                       fields.tm_hour,
-                       fields.tm_min,
-                       fields.tm_sec);
 }
 
 bool is_sd2(const MetadataInputs& in) { return in.family == models::Family::kSD2; }
@@ -262,20 +249,6 @@ void add_modelspec(const MetadataInputs& in, const SavePlace& place, io::Metadat
 }
 
 }  // namespace
-
-std::optional<int64_t> source_date_epoch() {
-    const char* text = std::getenv("SOURCE_DATE_EPOCH");
-    if (text == nullptr || *text == '\0') return std::nullopt;
-    char* end = nullptr;
-    const int64_t value = std::strtoll(text, &end, 10);
-    if (*end != '\0') return std::nullopt;
-    return value;
-}
-
-double file_time() {
-    if (const auto fixed = source_date_epoch()) return static_cast<double>(*fixed);
-    return unix_time();
-}
 
 RunIdentity new_identity(std::optional<uint64_t> seed) {
     std::random_device device;

@@ -22,8 +22,6 @@ struct RunIdentity {
     double started_at = 0;    // Unix time
 };
 
-// SOURCE_DATE_EPOCH, when it is set to a number: the clock of reproducible files.
-[[nodiscard]] std::optional<int64_t> source_date_epoch();
 // A new identity. With SOURCE_DATE_EPOCH set it depends on the seed alone.
 [[nodiscard]] RunIdentity new_identity(std::optional<uint64_t> seed);
 
@@ -55,8 +53,5 @@ struct SavePlace {
 };
 
 [[nodiscard]] io::Metadata make_metadata(const MetadataInputs& inputs, const SavePlace& place);
-
-// Now, or SOURCE_DATE_EPOCH.
-[[nodiscard]] double file_time();
 
 }  // namespace lora::train

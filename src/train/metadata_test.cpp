@@ -3,9 +3,9 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
+#include "base/python_text.h"
 #include "train/events.h"
 #include "train/loss_average.h"
-#include "train/python_text.h"
 #include "train/save_names.h"
 
 namespace lora::train {

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/wall_clock.h"
 #include "train/lora_file.h"
 #include "train/save_names.h"
 #include "train/state_folders.h"

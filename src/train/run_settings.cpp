@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
-#include "train/python_text.h"
+#include "base/python_text.h"
 
 namespace lora::train {
 namespace {

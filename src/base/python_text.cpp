@@ -1,10 +1,10 @@
-#include "train/python_text.h"
+#include "base/python_text.h"
 
 #include <cmath>
 
 #include <fmt/format.h>
 
-namespace lora::train {
+namespace lora {
 namespace {
 
 std::string quoted(const std::string& text) {
@@ -60,4 +60,4 @@ std::string python_json(const OrderedJson& value) {
     return out;
 }
 
-}  // namespace lora::train
+}  // namespace lora

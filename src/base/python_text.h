@@ -8,7 +8,7 @@
 
 #include "base/json.h"
 
-namespace lora::train {
+namespace lora {
 
 // repr(float): shortest digits that read back the same, "1.0", "2e-05", "inf", "nan".
 [[nodiscard]] std::string python_float(double value);
@@ -19,4 +19,4 @@ namespace lora::train {
 // json.dumps(value): ", " and ": " between, everything outside ASCII escaped.
 [[nodiscard]] std::string python_json(const OrderedJson& value);
 
-}  // namespace lora::train
+}  // namespace lora
