@@ -66,6 +66,15 @@ TEST(Safetensors, ReadsEveryType) {
     EXPECT_THROW(static_cast<void>(file.at("x")), Error);
 }
 
+// Lengths that begin as a pickle or a zip does.
+TEST(Safetensors, AHeaderLengthIsNoPickle) {
+    for (const size_t length : {0x280U, 0x10280U}) {
+        std::string header = R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})";
+        header.resize(length, ' ');
+        EXPECT_EQ(parse(file_with(header, 1)).tensors().size(), 1U) << length;
+    }
+}
+
 TEST(Safetensors, SaysWhereAFileIsCutShort) {
     const std::string header = R"({"w":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}})";
     EXPECT_EQ(report_of_header(header, 9),

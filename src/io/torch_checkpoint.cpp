@@ -279,6 +279,14 @@ std::vector<TensorInfo> read_legacy(std::span<const std::byte> bytes) {
 }  // namespace
 
 bool looks_like_checkpoint(std::span<const std::byte> bytes) {
+    // A safetensors header of 640 bytes has the length 80 02 00 ... in front of its brace.
+    constexpr size_t kHigh = 4;  // of the length's eight bytes, zero in every real header
+    constexpr size_t kBrace = 8;
+    const bool is_safetensors = bytes.size() > kBrace && bytes[kBrace] == std::byte{'{'} &&
+                                std::all_of(bytes.begin() + kHigh,
+                                            bytes.begin() + kBrace,
+                                            [](std::byte b) { return b == std::byte{0}; });
+    if (is_safetensors) return false;
     return starts_with(bytes, "PK\x03\x04") || starts_with(bytes, "\x80\x02");
 }
 
