@@ -55,6 +55,11 @@ std::string encoder_hash(const EncodeRequest& request) {
     return hash.hex_digest();
 }
 
+bool is_finite(const Tensor& tensor) {
+    const std::span<const float> values = tensor.data<float>();
+    return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
+}
+
 class Encoder {
 public:
     Encoder(const EncodeRequest& request, LatentStore& store)
@@ -176,6 +181,11 @@ private:
                                      diagnostics);
         for (const Diagnostic& d : diagnostics) log::warning("{}: {}", d.place, d.text);
         if (!found) return false;
+        if (!is_finite(found->latents) ||
+            (found->latents_flipped && !is_finite(*found->latents_flipped))) {
+            log::warning("{} holds latents that are not finite: the picture is encoded anew", path);
+            return false;
+        }
         store_.put_latent(
             item.image_idx, item.flipped, item.flipped ? *found->latents_flipped : found->latents);
         return true;

@@ -66,6 +66,13 @@ struct ToJson {
     OrderedJson operator()(const FileSaved& e) const { return saved("file_saved", e); }
     OrderedJson operator()(const StateSaved& e) const { return saved("state_saved", e); }
     OrderedJson operator()(const PreviewDone& e) const { return saved("preview_done", e); }
+    OrderedJson operator()(const WentBack& e) const {
+        return {{"event", "went_back"},
+                {"failed_step", e.failed_step},
+                {"step", e.step},
+                {"cause", e.cause},
+                {"rate_factor", e.rate_factor}};
+    }
     OrderedJson operator()(const RunEnded& e) const {
         return {{"event", "run_ended"},
                 {"status", e.status},

@@ -79,8 +79,16 @@ struct PreviewDone {
     int64_t epoch = 0;
 };
 
+// A step was not finite: the run goes on from an earlier one.
+struct WentBack {
+    int64_t failed_step = 0;
+    int64_t step = 0;  // updates that stay
+    std::string cause;
+    double rate_factor = 1;  // of the learning rate from there on
+};
+
 struct RunEnded {
-    std::string status;  // "done" or "cancelled"
+    std::string status;  // "done", "cancelled" or "failed"
     int64_t step = 0;
     double seconds = 0;
     double average_loss = 0;
@@ -96,6 +104,7 @@ using Event = std::variant<RunStarted,
                            FileSaved,
                            StateSaved,
                            PreviewDone,
+                           WentBack,
                            RunEnded>;
 
 class EventSink {

@@ -29,6 +29,7 @@ public:
                const LossScale& state);
 
     [[nodiscard]] const LossScale& state() const { return state_; }
+    void restore(const LossScale& state) { state_ = state; }
     // Divides the gradients by the scale. False when one of them is not finite: this update is to
     // be skipped. Either way the scale is the next step's afterwards. Errors  kNumeric when the
     // scale has become so small that scaling cannot be the reason.

@@ -11,6 +11,15 @@
 
 namespace lora::train {
 
+Progress progress_of(const StateSummary& summary) {
+    return {.step = summary.step,
+            .next_epoch = summary.epoch,
+            .next_batch = summary.batch_idx,
+            .losses = LossAverage(summary.losses),
+            .loss_scale = summary.loss_scale,
+            .rate_factor = summary.rate_factor};
+}
+
 std::string RunSaver::path_of(const std::string& name) const {
     return join_path(parts_.options->save.output_dir, name);
 }
@@ -41,6 +50,7 @@ void RunSaver::save_run_state(const std::string& name, const Progress& progress,
                      .identity = parts_.metadata.identity,
                      .losses = progress.losses.losses(),
                      .loss_scale = progress.loss_scale,
+                     .rate_factor = progress.rate_factor,
                      .fixed = parts_.fixed,
                      .free = parts_.free,
                      .plan = parts_.plan};

@@ -22,7 +22,10 @@ struct Progress {
     int64_t next_batch = 0;
     LossAverage losses;
     std::optional<LossScale> loss_scale;  // with fp16
+    double rate_factor = 1;               // below 1 after steps that were not finite
 };
+// As a state remembers it.
+[[nodiscard]] Progress progress_of(const StateSummary& summary);
 
 class RunSaver {
 public:

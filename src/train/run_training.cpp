@@ -12,6 +12,7 @@
 #include "train/lora_file.h"
 #include "train/memory_usage.h"
 #include "train/network_args.h"
+#include "train/recovery.h"
 #include "train/run_settings.h"
 #include "train/save_names.h"
 #include "train/state_folders.h"
@@ -50,9 +51,12 @@ Settings TrainingRun::Impl::fixed() const {
 
 void TrainingRun::Impl::check_state(bool with_data) const {
     if (resume.empty()) return;
-    const StateSummary saved = read_state_summary(resume);
+    StateSummary saved = read_state_summary(resume);
     Settings settings = fixed();
-    if (!with_data) settings.erase("train_data_dir");
+    if (!with_data) {
+        settings.erase("train_data_dir");
+        saved.fixed.erase("train_data_dir");
+    }
     const Diagnostics warnings = compare_settings(saved, settings, free_settings(options));
     if (with_data) log_diagnostics(warnings);
     constexpr const char* kHint = "raise --max_train_epochs or --max_train_steps to train further";
@@ -161,17 +165,20 @@ Progress TrainingRun::Impl::fill_buffers(const ParameterBuffers& buffers,
     const TrainState state = load_state(resume, step->model().network, optimizer.slots());
     write_floats(*buffers.values, state.values);
     optimizer.write_states(state.states);
+    if (state.summary.meaning == 0) {
+        log::info("{} was written in an older format and is taken over as it is", resume);
+    }
     if (state.summary.plan != plan_text()) {
         log::warning(
             "device, build or plan changed since the state was saved: the rest of the run is "
             "not bit-identical to an uninterrupted one");
     }
     log::info("resuming {} after step {}", resume, state.summary.step);
-    return {.step = state.summary.step,
-            .next_epoch = state.summary.epoch,
-            .next_batch = state.summary.batch_idx,
-            .losses = LossAverage(state.summary.losses),
-            .loss_scale = state.summary.loss_scale};
+    if (state.summary.rate_factor < 1) {
+        log::info("at {:g} of the learning rate, since steps of that run were not finite",
+                  state.summary.rate_factor);
+    }
+    return progress_of(state.summary);
 }
 
 std::string TrainingRun::Impl::plan_text() const {
@@ -208,20 +215,37 @@ void TrainingRun::Impl::announce(EventSink& events, const std::string& run) cons
     events.on_event(started);
 }
 
-void TrainingRun::Impl::compile_step(WeightStore& weights, const ParameterBuffers& buffers) {
-    for (;;) {
-        const std::optional<Error> wrong = attempt([&] { step->compile(weights, buffers); });
-        if (!wrong) return;
-        if (wrong->code() != ErrorCode::kOutOfMemory) throw *wrong;
-        const size_t smaller = step->arena_bytes() / 5 * 4;
-        if (attempt([&] { step->replan(smaller); })) {
-            throw Error(*wrong).with_hint(memory_hint(step_shapes()));
-        }
+// More is computed twice; when that is not enough, batches are worked off in halves.
+void TrainingRun::Impl::make_smaller(const Error& why) {
+    const size_t smaller = step->arena_bytes() / 5 * 4;
+    if (!attempt([&] { step->replan(smaller, max_piece); })) {
         log::warning(
             "the device has no room for the plan: planned again with {} MiB of working memory, "
             "a step takes about {:.0f}% longer",
             step->arena_bytes() >> 20U,
             100 * (step->slowdown() - 1));
+        return;
+    }
+    const int64_t half = (step->largest_piece() + 1) / 2;
+    const bool is_halved =
+        half < step->largest_piece() && !attempt([&] {
+            step->replan(step_memory(step->model()).arena_limit(step->model()), half);
+        });
+    if (!is_halved) throw Error(why).with_hint(memory_hint(step_shapes()));
+    max_piece = half;
+    log::warning(
+        "the device has no room for a whole batch: it is worked off in pieces of {}, whose "
+        "gradients add up to those of the batch; {} MiB of working memory",
+        half,
+        step->arena_bytes() >> 20U);
+}
+
+void TrainingRun::Impl::compile_step(WeightStore& weights, const ParameterBuffers& buffers) {
+    for (;;) {
+        const std::optional<Error> wrong = attempt([&] { step->compile(weights, buffers); });
+        if (!wrong) return;
+        if (wrong->code() != ErrorCode::kOutOfMemory) throw *wrong;
+        make_smaller(*wrong);
     }
 }
 
@@ -292,25 +316,41 @@ RunResult TrainingRun::Impl::train(const std::stop_token& stop, EventSink& event
                        .output_name = options.save.output_name,
                        .seed = identity.seed,
                        .events = &events});
-    data::Loader loader(
-        data, loader_options(progress), [&latents](int64_t image_idx, bool flipped) {
-            return latents.latent(image_idx, flipped);
-        });
-    Trainer trainer({.options = &options,
-                     .seed = identity.seed,
-                     .steps = steps,
-                     .loader = &loader,
-                     .latents = &latents,
-                     .micro_step = step.get(),
-                     .optimizer = &optimizer,
-                     .gradients = buffers.gradients.get(),
-                     .scaler = scaler.get(),
-                     .schedule = lr_schedule_options(options.optimizer, steps.max_train_steps),
-                     .rates = base_rates(options.optimizer, options.network),
-                     .saver = &saver,
-                     .previews = &previews,
-                     .events = &events},
-                    progress);
+    Recovery recovery({.save = &options.save,
+                       .identity = identity,
+                       .network = &network,
+                       .buffers = &buffers,
+                       .optimizer = &optimizer});
+    Trainer trainer(
+        {.options = &options,
+         .seed = identity.seed,
+         .steps = steps,
+         .data = &data,
+         .make_loader =
+             [&](const Progress& at) {
+                 return std::make_unique<data::Loader>(
+                     data, loader_options(at), [&latents](int64_t image_idx, bool flipped) {
+                         return latents.latent(image_idx, flipped);
+                     });
+             },
+         .latents = &latents,
+         .micro_step = step.get(),
+         .make_smaller =
+             [&](const Error& why) {
+                 make_smaller(why);
+                 compile_step(weights, buffers);
+             },
+         .network = &network,
+         .buffers = &buffers,
+         .optimizer = &optimizer,
+         .scaler = scaler.get(),
+         .schedule = lr_schedule_options(options.optimizer, steps.max_train_steps),
+         .rates = base_rates(options.optimizer, options.network),
+         .saver = &saver,
+         .recovery = &recovery,
+         .previews = &previews,
+         .events = &events},
+        progress);
     RunResult result = trainer.run(stop);
     result.planned_peak_bytes = plan.planned_peak_bytes;
     const size_t peak = peak_resident_bytes();

@@ -18,7 +18,7 @@ constexpr std::string_view kOptimizerFile = "optimizer.safetensors";
 constexpr std::string_view kSummaryFile = "train_state.json";
 constexpr std::string_view kMarkerFile = "complete.json";
 constexpr std::string_view kFormat = "lora.cpp train state";
-constexpr int64_t kVersion = 1;
+constexpr int64_t kVersion = 2;  // 1 lacked meaning and rate_factor
 
 OrderedJson summary_json(const StateSummary& s) {
     OrderedJson scale = nullptr;
@@ -29,6 +29,7 @@ OrderedJson summary_json(const StateSummary& s) {
     }
     return {{"format", kFormat},
             {"version", kVersion},
+            {"step_meaning", kStepMeaning},
             {"current_step", s.step},
             {"current_epoch", s.epoch},
             {"next_batch", s.batch_idx},
@@ -37,6 +38,7 @@ OrderedJson summary_json(const StateSummary& s) {
             {"started_at", s.identity.started_at},
             {"losses", s.losses},
             {"loss_scale", scale},
+            {"rate_factor", s.rate_factor},
             {"fixed_settings", s.fixed},
             {"free_settings", s.free},
             {"plan", s.plan}};
@@ -66,15 +68,40 @@ T field(const Json& json, const char* name) {
     return found->get<T>();
 }
 
+void check_meaning(int64_t meaning) {
+    if (meaning == kStepMeaning) return;
+    throw Error(
+        ErrorCode::kFormat,
+        fmt::format("the state's steps have meaning {}, this program's have {}: they compute "
+                    "other numbers from the same settings",
+                    meaning,
+                    kStepMeaning))
+        .with_hint(
+            "resume with the program that wrote it, or start anew from its network.safetensors "
+            "with --network_weights");
+}
+
 StateSummary summary_of(const Json& json) {
     if (!json.is_object() || field<std::string>(json, "format") != kFormat) {
         throw Error(ErrorCode::kFormat, "not a train state of lora.cpp")
             .with_hint("states of other programs cannot be resumed");
     }
-    if (field<int64_t>(json, "version") != kVersion) {
-        throw Error(ErrorCode::kFormat, "written by another version of lora.cpp");
-    }
     StateSummary s;
+    const int64_t version = field<int64_t>(json, "version");
+    if (version < 1 || version > kVersion) {
+        throw Error(
+            ErrorCode::kFormat,
+            fmt::format(
+                "the train state has format {}, this program reads 1 to {}", version, kVersion))
+            .with_hint(
+                "resume with the program that wrote it, or start anew from its "
+                "network.safetensors with --network_weights");
+    }
+    if (version >= 2) {
+        s.meaning = field<int64_t>(json, "step_meaning");
+        s.rate_factor = field<double>(json, "rate_factor");
+        check_meaning(s.meaning);
+    }
     s.step = field<int64_t>(json, "current_step");
     s.epoch = field<int64_t>(json, "current_epoch");
     s.batch_idx = field<int64_t>(json, "next_batch");
@@ -93,6 +120,24 @@ StateSummary summary_of(const Json& json) {
     s.free = field<Settings>(json, "free_settings");
     s.plan = field<std::string>(json, "plan");
     return s;
+}
+
+// Settings that differ, also those that only one of the two names.
+std::vector<std::string> differing(const Settings& before, const Settings& now) {
+    std::vector<std::string> lines;
+    const auto value_in = [](const Settings& settings, const std::string& name) {
+        const auto found = settings.find(name);
+        return found == settings.end() ? std::string("(none)") : found->second;
+    };
+    Settings all = now;
+    all.insert(before.begin(), before.end());
+    for (const auto& [name, value] : all) {
+        const std::string old = value_in(before, name);
+        const std::string text = value_in(now, name);
+        if (old != text)
+            lines.push_back(fmt::format("{}: {} in the state, {} now", name, old, text));
+    }
+    return lines;
 }
 
 // The bytes of one tensor of a state.
@@ -222,16 +267,6 @@ TrainState load_state(const std::string& path,
 Diagnostics compare_settings(const StateSummary& saved,
                              const Settings& fixed,
                              const Settings& free) {
-    const auto differing = [](const Settings& before, const Settings& now) {
-        std::vector<std::string> lines;
-        for (const auto& [name, value] : now) {
-            const auto old = before.find(name);
-            const std::string text = old == before.end() ? "(none)" : old->second;
-            if (text != value)
-                lines.push_back(fmt::format("{}: {} in the state, {} now", name, text, value));
-        }
-        return lines;
-    };
     const std::vector<std::string> refused = differing(saved.fixed, fixed);
     if (!refused.empty()) {
         throw Error(

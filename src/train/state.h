@@ -21,6 +21,11 @@
 
 namespace lora::train {
 
+// Raised whenever a step with the same settings computes something else than before (another draw
+// of random numbers, another order of batches): states from before are then refused, since the rest
+// of the run would belong to neither.
+inline constexpr int64_t kStepMeaning = 1;
+
 // Settings by kohya's option name, as text.
 using Settings = std::map<std::string, std::string>;
 
@@ -32,9 +37,12 @@ struct StateSummary {
     RunIdentity identity;
     std::vector<double> losses;  // LossAverage
     std::optional<LossScale> loss_scale;
-    Settings fixed;    // must be the same to go on
-    Settings free;     // may differ; the rest of the run then differs too
-    std::string plan;  // identity of plans and kernels: device, build, arranged graphs
+    double rate_factor = 1;  // Progress
+    Settings fixed;          // must be the same to go on
+    Settings free;           // may differ; the rest of the run then differs too
+    std::string plan;        // identity of plans and kernels: device, build, arranged graphs
+    // kStepMeaning of the program that wrote it; 0: a state of format 1, which did not say.
+    int64_t meaning = 0;
 };
 
 struct TrainState {

@@ -1,6 +1,7 @@
 #include "train/state_folders.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "base/file.h"
 #include "train/state.h"
@@ -72,7 +73,10 @@ StateKind state_kind(const SaveOptions& options, std::string_view name) {
     return StateKind::kNone;
 }
 
-std::optional<std::string> find_newest_state(const SaveOptions& options) {
+namespace {
+
+std::optional<std::string> newest_state(const SaveOptions& options,
+                                        const std::function<bool(const StateSummary&)>& counts) {
     std::optional<std::string> newest;
     if (!is_directory(options.output_dir)) return newest;
     int64_t most = -1;
@@ -82,13 +86,27 @@ std::optional<std::string> find_newest_state(const SaveOptions& options) {
             continue;
         const std::string path = join_path(options.output_dir, entry.name);
         if (!is_whole_state(path)) continue;
-        const int64_t steps = read_state_summary(path).step;
-        if (steps > most) {
-            most = steps;
+        const StateSummary summary = read_state_summary(path);
+        if (summary.step > most && counts(summary)) {
+            most = summary.step;
             newest = path;
         }
     }
     return newest;
+}
+
+}  // namespace
+
+std::optional<std::string> find_newest_state(const SaveOptions& options) {
+    return newest_state(options, [](const StateSummary&) { return true; });
+}
+
+std::optional<std::string> find_newest_state(const SaveOptions& options,
+                                             uint64_t session_id,
+                                             int64_t most_steps) {
+    return newest_state(options, [&](const StateSummary& s) {
+        return s.identity.session_id == session_id && s.step <= most_steps;
+    });
 }
 
 void remove_leftovers(const SaveOptions& options) {

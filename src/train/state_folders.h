@@ -2,6 +2,7 @@
 // Threads  one thread. Errors  kIo.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,8 +17,12 @@ enum class StateKind : uint8_t { kNone, kKept, kRolling, kLeftover };
 // or what an interrupted write left behind.
 [[nodiscard]] StateKind state_kind(const SaveOptions& options, std::string_view name);
 
-// The whole state with the most steps.
+// The whole state with the most steps. Errors  kFormat when one cannot be read.
 [[nodiscard]] std::optional<std::string> find_newest_state(const SaveOptions& options);
+// The same among the states of one session with at most so many steps.
+[[nodiscard]] std::optional<std::string> find_newest_state(const SaveOptions& options,
+                                                           uint64_t session_id,
+                                                           int64_t most_steps);
 // Removes what interrupted writing left behind.
 void remove_leftovers(const SaveOptions& options);
 // Removes all rolling states but `keep` (a path; may be empty).

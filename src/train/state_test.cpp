@@ -1,9 +1,12 @@
 #include "train/state.h"
 
+#include <functional>
+
 #include <gtest/gtest.h>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "train/save_names.h"
 #include "train/state_folders.h"
 
@@ -154,6 +157,66 @@ TEST_F(StateTest, OtherSettingsAreRefusedByName) {
         EXPECT_EQ(error.code(), ErrorCode::kConfig);
         EXPECT_NE(error.message().find("network_dim: 2 in the state, 4 now"), std::string::npos);
     }
+}
+
+// Settings that only the state, or only this run, has.
+TEST_F(StateTest, SettingsThatComeOrGoAreRefusedByName) {
+    const StateSummary saved = state_at(1).summary;
+    const auto message = [&](const Settings& now) -> std::string {
+        try {
+            compare_settings(saved, now, saved.free);
+        } catch (const Error& error) {
+            return error.message();
+        }
+        return "accepted";
+    };
+    EXPECT_NE(message({}).find("network_dim: 2 in the state, (none) now"), std::string::npos);
+    EXPECT_NE(message({{"network_dim", "2"}, {"noise", "0.1"}}).find("noise: (none) in the state"),
+              std::string::npos);
+}
+
+// A state of another program version: taken over, or refused with the reason, never guessed at.
+TEST_F(StateTest, OtherFormatsAreConvertedOrRefused) {
+    TrainState state = state_at(3);
+    state.summary.rate_factor = 0.25;
+    save_state(path("cat-state"), network_, state);
+    EXPECT_EQ(read_state_summary(path("cat-state")).rate_factor, 0.25);
+    EXPECT_EQ(read_state_summary(path("cat-state")).meaning, kStepMeaning);
+    const std::string file = path("cat-state/train_state.json");
+    const Json written = parse_json(read_text_file(file), "state");
+    const auto rewrite = [&](const std::function<void(Json&)>& change) {
+        Json json = written;
+        change(json);
+        const std::string text = json.dump(1);
+        write_file_atomically(file, text);
+        Json sizes = parse_json(read_text_file(path("cat-state/complete.json")), "sizes");
+        sizes["train_state.json"] = text.size();
+        write_file_atomically(path("cat-state/complete.json"), sizes.dump());
+    };
+    const auto refusal = [&]() -> std::string {
+        try {
+            (void)read_state_summary(path("cat-state"));
+        } catch (const Error& error) {
+            EXPECT_EQ(error.code(), ErrorCode::kFormat);
+            EXPECT_NE(error.hint().find("--network_weights"), std::string::npos);
+            return error.message();
+        }
+        return "read";
+    };
+    rewrite([](Json& json) {
+        json["version"] = 1;
+        json.erase("step_meaning");
+        json.erase("rate_factor");
+    });
+    const StateSummary old = load_state(path("cat-state"), network_, slots()).summary;
+    EXPECT_EQ(old.meaning, 0);
+    EXPECT_EQ(old.rate_factor, 1);
+    EXPECT_EQ(old.step, 3);
+    rewrite([](Json& json) { json["version"] = 99; });
+    EXPECT_NE(refusal().find("format 99"), std::string::npos);
+    rewrite([](Json& json) { json["step_meaning"] = kStepMeaning + 1; });
+    EXPECT_NE(refusal().find("other numbers"), std::string::npos);
+    EXPECT_THROW((void)find_newest_state(options_), Error);  // not passed over in silence
 }
 
 }  // namespace

@@ -45,6 +45,35 @@ ValueId build_context(const nn::NetContext& net,
     return models::join_chunks(net, states, num_chunks);
 }
 
+// `count` rows of the first axis.
+Tensor rows_of(const Tensor& all, int64_t first, int64_t count) {
+    if (all.shape().num_axes() == 0) return {};
+    std::vector<int64_t> sizes = all.shape().sizes();
+    const size_t row = all.bytes().size() / static_cast<size_t>(sizes[0]);
+    sizes[0] = count;
+    Tensor part(all.dtype(), Shape(sizes));
+    const auto bytes =
+        all.bytes().subspan(static_cast<size_t>(first) * row, static_cast<size_t>(count) * row);
+    std::copy(bytes.begin(), bytes.end(), part.bytes().begin());
+    return part;
+}
+
+// Samples first..first + count of a batch, weighted by their share of it.
+StepInputs piece_of(const StepInputs& all, int64_t first, int64_t count) {
+    const auto begin = static_cast<std::ptrdiff_t>(first);
+    const auto end = static_cast<std::ptrdiff_t>(first + count);
+    const float share = static_cast<float>(count) / static_cast<float>(all.timesteps.size());
+    StepInputs part;
+    part.latents = rows_of(all.latents, first, count);
+    part.noise = rows_of(all.noise, first, count);
+    part.perturbed_noise = rows_of(all.perturbed_noise, first, count);
+    part.token_ids = rows_of(all.token_ids, first, count);
+    part.timesteps.assign(all.timesteps.begin() + begin, all.timesteps.begin() + end);
+    part.loss_weights.assign(all.loss_weights.begin() + begin, all.loss_weights.begin() + end);
+    for (float& weight : part.loss_weights) weight *= share;
+    return part;
+}
+
 }  // namespace
 
 bool StepShape::operator<(const StepShape& other) const {
@@ -107,19 +136,22 @@ ir::Graph build_step_graph(const TrainModel& model,
     graph.mark_output(loss.loss, "loss");
     graph.mark_output(loss.losses, "losses");
     if (options.keep_prediction) graph.mark_output(prediction, "prediction");
+    trained.clear();
+    if (options.forward_only) return graph;
 
     const auto accumulation = static_cast<double>(options.gradient_accumulation_steps);
-    const auto gradients = autodiff::differentiate(
-        builder,
-        loss.loss,
-        {.loss_scale = 1.0 / accumulation, .destinations = {}, .accumulate = accumulation > 1});
+    const auto gradients =
+        autodiff::differentiate(builder,
+                                loss.loss,
+                                {.loss_scale = 1.0 / accumulation,
+                                 .destinations = {},
+                                 .accumulate = accumulation > 1 || options.max_piece > 0});
     if (options.scale_loss) {
         const ValueId scaled = row("gradient_weights");
         for (ir::Node& node : graph.nodes()) {
             if (node.op == ir::OpKind::kWeightedMseBackward) node.inputs[2] = scaled;
         }
     }
-    trained.clear();
     for (const autodiff::Gradient& gradient : gradients) {
         trained.insert(graph.value(gradient.param).name);
     }
@@ -135,19 +167,25 @@ TrainStep::TrainStep(backend::Backend& backend, TrainModel model, const TrainSte
 }
 
 void TrainStep::add_shape(const StepShape& shape) {
-    if (shapes_.contains(shape)) return;
-    shapes_[shape] = make_planned(build_step_graph(model_, shape, options_, trained_));
+    if (!wanted_.insert(shape).second) return;
+    for (const int64_t piece : pieces_of(shape.batch)) {
+        StepShape part = shape;
+        part.batch = piece;
+        if (shapes_.contains(part)) continue;
+        shapes_[part] = make_planned(build_step_graph(model_, part, options_, trained_));
+    }
     if (!model_.train_text_encoder && !context_) {
         context_ =
             std::make_unique<Planned>(make_planned(build_context_graph(model_, shape.num_chunks)));
     }
 }
 
-void TrainStep::replan(size_t max_arena_bytes) {
+void TrainStep::replan(size_t max_arena_bytes, int64_t max_piece) {
     TrainStepOptions options = options_;
     options.plan.max_arena_bytes = max_arena_bytes;
+    options.max_piece = max_piece;
     TrainStep smaller(*backend_, model_, options);
-    for (const auto& [shape, planned] : shapes_) smaller.add_shape(shape);
+    for (const StepShape& shape : wanted_) smaller.add_shape(shape);
     options_ = options;
     shapes_ = std::move(smaller.shapes_);
     context_ = std::move(smaller.context_);
@@ -264,7 +302,42 @@ void TrainStep::write_context(const Planned& planned, const StepInputs& inputs) 
     write(planned, "context", bytes_of(all));
 }
 
+// Whole pieces, then what is left.
+std::vector<int64_t> TrainStep::pieces_of(int64_t batch) const {
+    std::vector<int64_t> pieces;
+    const int64_t most = options_.max_piece > 0 ? options_.max_piece : batch;
+    for (int64_t left = batch; left > 0; left -= most) pieces.push_back(std::min(left, most));
+    return pieces;
+}
+
+bool TrainStep::accumulates() const {
+    return options_.gradient_accumulation_steps > 1 || options_.max_piece > 0;
+}
+
+int64_t TrainStep::largest_piece() const {
+    int64_t most = 0;
+    for (const auto& [shape, planned] : shapes_) most = std::max(most, shape.batch);
+    return most;
+}
+
+// A piece's loss is the mean over its own samples; weights by its share make it a part of the
+// batch's mean.
 StepResult TrainStep::run(const StepInputs& inputs) {
+    const auto batch = static_cast<int64_t>(inputs.timesteps.size());
+    const std::vector<int64_t> pieces = pieces_of(batch);
+    if (pieces.size() == 1) return run_piece(inputs);
+    StepResult all;
+    int64_t first = 0;
+    for (const int64_t count : pieces) {
+        const StepResult part = run_piece(piece_of(inputs, first, count));
+        all.loss += part.loss;
+        all.losses.insert(all.losses.end(), part.losses.begin(), part.losses.end());
+        first += count;
+    }
+    return all;
+}
+
+StepResult TrainStep::run_piece(const StepInputs& inputs) {
     const Shape& latents = inputs.latents.shape();
     last_ = {latents[0], latents[2], latents[3], inputs.token_ids.shape()[1]};
     const auto found = shapes_.find(last_);
@@ -288,10 +361,6 @@ StepResult TrainStep::run(const StepInputs& inputs) {
     result.loss = loss;
     result.losses.resize(inputs.timesteps.size());
     planned.executable->read_output("losses", std::as_writable_bytes(std::span(result.losses)));
-    if (!std::isfinite(result.loss) && !options_.scale_loss) {
-        throw Error(ErrorCode::kNumeric, fmt::format("the loss is {}", result.loss))
-            .with_hint("lower the learning rate, or use --mixed_precision no");
-    }
     return result;
 }
 

@@ -1,5 +1,7 @@
 // One micro-step: forward, loss and gradients of a batch, as one planned graph for every (bucket,
-// batch size). Not the update (optimizer.h), not the loop (trainer.h).
+// batch size); or forward and loss alone. A batch for which the device has no room is worked off in
+// pieces that give the same loss and gradients. Not the update (optimizer.h), not the loop
+// (trainer.h).
 // Shapes   latents and noise [N, 4, h, w] fp32; token ids [N, C, 77]; context [N, 75 C + 2, D].
 // Threads  one thread.
 // Source   Ho et al., arXiv:2006.11239 (loss); training-semantics 5.
@@ -37,10 +39,12 @@ struct TrainStepOptions {
     bool zero_terminal_snr = false;           // of the noise; weights follow the plain schedule
     bool perturbs_noise = false;              // latents are mixed with StepInputs::perturbed_noise
     int64_t gradient_accumulation_steps = 1;  // above 1: gradients are added to the buffer
+    int64_t max_piece = 0;                    // most samples that run at once; 0: whole batches
+    bool forward_only = false;                // losses without gradients
     bool cache_contexts = false;              // captions never change: remember their states
     bool keep_prediction = false;             // prediction() can be read
     // Gradients are multiplied by set_loss_scale(): the input "gradient_weights" [N] takes the
-    // place of "loss_weights" in the backward pass. A loss that is not finite is no error then.
+    // place of "loss_weights" in the backward pass.
     bool scale_loss = false;
     plan::PlanOptions plan;
 };
@@ -78,15 +82,20 @@ public:
 
     // Writes and plans the graph of one shape. Call for all shapes before compile().
     void add_shape(const StepShape& shape);
-    // Plans all shapes anew for an arena of at most so many bytes.
+    // Plans all shapes anew for an arena of at most so many bytes (0: no limit) and pieces of at
+    // most so many samples (0: whole batches). Everything must be compiled again afterwards.
     // Errors  kOutOfMemory when one of them cannot be made that small; nothing has changed then.
-    void replan(size_t max_arena_bytes);
+    void replan(size_t max_arena_bytes, int64_t max_piece);
     // Binds weights and parameters, makes the executables of all shapes and everything that their
     // first runs would have to wait for.
     void compile(WeightStore& weights, const ParameterBuffers& parameters);
-    // Adds the batch's gradients to the buffer (or replaces them without accumulation).
-    // Errors  kNumeric when the loss is not finite, unless it is scaled.
+    // Adds the batch's gradients to the buffer (or replaces them unless accumulates()). The loss
+    // may be anything, also not finite.
     StepResult run(const StepInputs& inputs);
+    // Gradients are added: somebody has to zero the buffer after each update.
+    [[nodiscard]] bool accumulates() const;
+    // Most samples that run at once.
+    [[nodiscard]] int64_t largest_piece() const;
 
     // With scale_loss, for the runs to come. 1 at first.
     void set_loss_scale(double scale) { loss_scale_ = scale; }
@@ -123,14 +132,17 @@ private:
     void write_factors(const Planned& planned, const StepInputs& inputs);
     [[nodiscard]] const std::vector<float>& context_of(std::span<const int32_t> ids);
     void write_context(const Planned& planned, const StepInputs& inputs);
+    [[nodiscard]] std::vector<int64_t> pieces_of(int64_t batch) const;
+    StepResult run_piece(const StepInputs& inputs);
 
     backend::Backend* backend_;
     TrainModel model_;
     TrainStepOptions options_;
     diffusion::NoiseSchedule schedule_;
     diffusion::NoiseSchedule plain_schedule_;
-    std::map<StepShape, Planned> shapes_;
-    std::unique_ptr<Planned> context_;  // when the text encoder is not trained
+    std::map<StepShape, Planned> shapes_;  // of pieces
+    std::set<StepShape> wanted_;           // of whole batches
+    std::unique_ptr<Planned> context_;     // when the text encoder is not trained
     std::set<std::string> trained_;
     std::shared_ptr<backend::Buffer> inputs_;
     std::map<std::vector<int32_t>, std::vector<float>> contexts_;

@@ -274,6 +274,7 @@ size_t TrainingRun::Impl::host_bytes(const Network& network) const {
         s.save_state || s.save_state_on_train_end || s.save_state_every_n_steps > 0;
     const size_t states = state_bytes(network, spec());
     const size_t copies = has_states ? flat + states : flat + flat / 2;
+    const size_t kept = flat + states;  // recovery.h
     size_t latents = 0;
     for (size_t i = 0; i < data.choices.size(); ++i) {
         const data::ImageSize size = data.choices[i].bucket;
@@ -284,7 +285,7 @@ size_t TrainingRun::Impl::host_bytes(const Network& network) const {
     }
     if (options.latents.flip_aug) latents *= 2;
     if (!options.latents.cache_latents) latents *= 3;
-    return copies + latents;
+    return copies + kept + latents;
 }
 
 void TrainingRun::Impl::fill_plan() {

@@ -3,8 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
-#include <functional>
 #include <map>
 #include <set>
 
@@ -15,142 +13,14 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "io/png.h"
-#include "models/hash_model.h"
-#include "models/tensor_list.h"
 #include "train/lora_file.h"
 #include "train/state.h"
+#include "train/tiny_run_test.h"
 
 namespace lora::train {
 namespace {
 
-void set_environment(const char* name, const char* value) {
-#ifdef _WIN32
-    _putenv_s(name, value);
-#else
-    setenv(name, value, 1);
-#endif
-}
-
-models::ModelInfo tiny_info() {
-    models::ModelInfo info;
-    info.unet.channels = {32, 64};
-    info.unet.has_attention = {true, false};
-    info.unet.context_size = 64;
-    info.unet.heads = 2;
-    info.text.width = 64;
-    info.text.layers = 2;
-    info.text.heads = 1;
-    info.text.hidden = 64;
-    info.vae.channels = {32, 32, 32, 32};
-    return info;
-}
-
-void write_model(const std::string& path) {
-    std::vector<Tensor> storage;
-    std::vector<io::NamedTensor> tensors;
-    const auto specs = models::model_tensors(tiny_info());
-    for (const models::TensorSpec& spec : specs) {
-        storage.push_back(to_dtype(models::hash_weight(spec.name, spec.shape).view(), DType::kF16));
-    }
-    for (size_t i = 0; i < specs.size(); ++i) {
-        tensors.push_back({specs[i].name, storage[i].view()});
-    }
-    io::write_safetensors(
-        path, tensors, {{"lora_cpp.model", R"({"unet_num_heads": 2, "text_num_heads": 1})"}});
-}
-
-void write_picture(const std::string& path, int64_t side_px, uint8_t shade) {
-    io::Image image{side_px, side_px, {}};
-    for (int64_t i = 0; i < side_px * side_px * 3; ++i) {
-        image.rgb.push_back(static_cast<uint8_t>(shade + i % 61));
-    }
-    io::write_png(path, image);
-}
-
-// Calls fn with every event.
-class CallbackSink final : public EventSink {
-public:
-    explicit CallbackSink(std::function<void(const Event&)> fn) : fn_(std::move(fn)) {}
-    void on_event(const Event& event) override { fn_(event); }
-
-private:
-    std::function<void(const Event&)> fn_;
-};
-
-class TrainingRunTest : public testing::Test {
-protected:
-    static void SetUpTestSuite() {
-        set_environment("SOURCE_DATE_EPOCH", "1700000000");
-        root_ = testing::TempDir() + "training_run_test";
-        remove_directory(root_);
-        make_directories(join_path(root_, "data/2_dot"));
-        write_model(join_path(root_, "model.safetensors"));
-        for (int i = 0; i < 2; ++i) {
-            const std::string stem = join_path(root_, fmt::format("data/2_dot/{}", i));
-            write_picture(stem + ".png", 64, static_cast<uint8_t>(40 * i));
-            write_file_atomically(stem + ".txt", fmt::format("dot, picture {}, round", i));
-        }
-        write_picture(join_path(root_, "data/2_dot/wide.png"), 128, 9);
-    }
-    static void TearDownTestSuite() { remove_directory(root_); }
-
-    static TrainOptions options(const std::string& output) {
-        TrainOptions o;
-        o.model.pretrained_model_name_or_path = join_path(root_, "model.safetensors");
-        o.dataset.train_data_dir = join_path(root_, "data");
-        o.dataset.caption_extension = ".txt";
-        o.bucket = {.resolution = {64, 64}, .min_bucket_reso_px = 64, .max_bucket_reso_px = 128};
-        o.caption.shuffle_caption = true;
-        o.latents.train_batch_size = 4;  // six slots: a full and a short batch an epoch
-        o.latents.cache_dir = join_path(root_, "cache");
-        o.network.network_dim = 2;
-        o.optimizer.learning_rate = 1e-3;
-        o.optimizer.lr_scheduler = "cosine";
-        o.loss.weight.min_snr_gamma = 5;
-        o.length.max_train_epochs = 2;
-        o.device.mixed_precision = "no";
-        o.save.output_dir = join_path(root_, output);
-        o.save.output_name = "dot";
-        o.save.save_precision = "float";
-        o.seed = 3;
-        return o;
-    }
-
-    static RunResult train(const TrainOptions& options,
-                           EventSink& sink,
-                           std::stop_token stop = {}) {
-        const auto backend = reference::open({});
-        return TrainingRun::open(options, *backend)->train(std::move(stop), sink);
-    }
-    static RunResult train(const TrainOptions& options) {
-        CallbackSink sink([](const Event&) {});
-        return train(options, sink);
-    }
-    // Trains until the update `last` and stops there.
-    static ErrorCode stop_after(const TrainOptions& options, int64_t last) {
-        std::stop_source source;
-        CallbackSink sink([&](const Event& event) {
-            const auto* step = std::get_if<StepDone>(&event);
-            if (step != nullptr && step->step == last) source.request_stop();
-        });
-        try {
-            train(options, sink, source.get_token());
-        } catch (const Error& error) {
-            return error.code();
-        }
-        return ErrorCode::kInternal;
-    }
-    static std::set<std::string> names_in(const std::string& folder) {
-        std::set<std::string> names;
-        for (const DirectoryEntry& entry : list_directory(join_path(root_, folder))) {
-            names.insert(entry.name);
-        }
-        return names;
-    }
-
-    static inline std::string root_;
-};
+class TrainingRunTest : public TinyRun {};
 
 TEST_F(TrainingRunTest, WritesKohyasFilesAndEvents) {
     TrainOptions o = options("plain");
@@ -313,8 +183,8 @@ TEST_F(TrainingRunTest, LayersWithoutGradientStayAsTheyStarted) {
 TEST_F(TrainingRunTest, UnreadablePictureIsLeftOut) {
     const std::string folder = join_path(root_, "broken");
     make_directories(join_path(folder, "1_dot"));
-    write_picture(join_path(folder, "1_dot/good.png"), 64, 1);
-    write_picture(join_path(folder, "1_dot/bad.png"), 64, 2);
+    write_tiny_picture(join_path(folder, "1_dot/good.png"), 64, 1);
+    write_tiny_picture(join_path(folder, "1_dot/bad.png"), 64, 2);
     const std::string bytes = read_text_file(join_path(folder, "1_dot/bad.png"));
     write_file_atomically(join_path(folder, "1_dot/bad.png"),
                           std::string_view(bytes).substr(0, bytes.size() / 2));
@@ -329,8 +199,8 @@ TEST_F(TrainingRunTest, UnreadablePictureIsLeftOut) {
 TEST_F(TrainingRunTest, VanishedPictureIsLeftOutAndStepsArePlannedAnew) {
     const std::string folder = join_path(root_, "vanishing");
     make_directories(join_path(folder, "1_dot"));
-    write_picture(join_path(folder, "1_dot/stays.png"), 64, 1);
-    write_picture(join_path(folder, "1_dot/goes.png"), 64, 2);
+    write_tiny_picture(join_path(folder, "1_dot/stays.png"), 64, 1);
+    write_tiny_picture(join_path(folder, "1_dot/goes.png"), 64, 2);
     TrainOptions o = options("vanished");
     o.dataset.train_data_dir = folder;
     o.latents.train_batch_size = 1;
@@ -394,46 +264,9 @@ TEST_F(TrainingRunTest, DryRunPlansAndWritesNothing) {
     EXPECT_FALSE(path_exists(join_path(root_, "dry")));
 }
 
-// A device with memory of its own that has `room` for the arena of a training step.
-class FullDevice final : public backend::Backend {
-public:
-    [[nodiscard]] std::string_view name() const override { return own_->name(); }
-    [[nodiscard]] std::string device_description() const override {
-        return own_->device_description();
-    }
-    [[nodiscard]] DType preferred_dtype() const override { return own_->preferred_dtype(); }
-    [[nodiscard]] bool supports(DType dtype) const override { return own_->supports(dtype); }
-    [[nodiscard]] const plan::Capabilities& capabilities() const override {
-        return own_->capabilities();
-    }
-    [[nodiscard]] std::shared_ptr<backend::Buffer> make_buffer(size_t size_bytes) override {
-        return own_->make_buffer(size_bytes);
-    }
-    [[nodiscard]] std::shared_ptr<backend::Weight> make_weight(
-        const TensorView& source, std::shared_ptr<const void> keep_alive, DType dtype) override {
-        return own_->make_weight(source, std::move(keep_alive), dtype);
-    }
-    [[nodiscard]] std::unique_ptr<backend::Executable> compile(
-        plan::MemoryPlan plan, const backend::Bindings& bindings) override {
-        if (plan.graph.find("loss")) {
-            arenas.push_back(plan.arena_bytes);
-            if (plan.arena_bytes > room) throw Error(ErrorCode::kOutOfMemory, "no room");
-        }
-        return own_->compile(std::move(plan), bindings);
-    }
-    [[nodiscard]] size_t persistent_bytes() const override { return own_->persistent_bytes(); }
-    [[nodiscard]] bool has_own_memory() const override { return true; }
-
-    size_t room = SIZE_MAX;
-    std::vector<size_t> arenas;  // of the training steps that were compiled, or not
-
-private:
-    std::unique_ptr<backend::Backend> own_ = reference::open({});
-};
-
 TEST_F(TrainingRunTest, ADeviceWithoutRoomGetsASmallerPlan) {
     const std::string whole = read_text_file(train(options("roomy")).output_file);
-    FullDevice device;
+    TestDevice device;
     CallbackSink sink([](const Event&) {});
     TrainingRun::open(options("wide"), device)->train({}, sink);
     const size_t wanted = *std::max_element(device.arenas.begin(), device.arenas.end());
@@ -446,7 +279,7 @@ TEST_F(TrainingRunTest, ADeviceWithoutRoomGetsASmallerPlan) {
 }
 
 TEST_F(TrainingRunTest, ALimitIsKeptOrNamesWhatWouldFit) {
-    FullDevice device;
+    TestDevice device;
     TrainOptions o = options("limit");
     const size_t peak = TrainingRun::open(o, device)->plan().planned_peak_bytes;
     o.device.max_memory_bytes = peak + (size_t{8} << 20);

@@ -134,6 +134,8 @@ void Progress::on(const train::StateSaved& event) {
 
 void Progress::on(const train::PreviewDone& event) { log::info("preview {}", event.path); }
 
+void Progress::on(const train::WentBack&) { first_step_.reset(); }  // the log has told it
+
 void Progress::on(const train::RunEnded& event) {
     log::info("{} at step {} after {}, average loss {:.4f}, peak memory {}",
               event.status,

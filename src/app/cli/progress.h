@@ -35,6 +35,7 @@ private:
     void on(const train::FileSaved& event);
     void on(const train::StateSaved& event);
     void on(const train::PreviewDone& event);
+    void on(const train::WentBack& event);
     void on(const train::RunEnded& event);
 
     void draw_bar(const std::string& text, double share);

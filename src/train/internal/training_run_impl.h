@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "data/loader.h"
 #include "train/internal/step_memory.h"
 #include "train/latents.h"
@@ -30,6 +31,7 @@ struct TrainingRun::Impl {
     data::BucketedDataset data;
     data::StepPlan steps;
     std::unique_ptr<TrainStep> step;
+    int64_t max_piece = 0;  // of a batch that the device has no room for; 0: whole batches
 
     void find_resume();
     void open_model();
@@ -44,6 +46,9 @@ struct TrainingRun::Impl {
     [[nodiscard]] std::string memory_hint(const std::vector<StepShape>& shapes) const;
     void make_step();
     void fill_plan();
+    // Plans the step anew for a device that had no room. Errors  `why`, with a hint, when it
+    // cannot be made smaller.
+    void make_smaller(const Error& why);
     // With a smaller plan when the device has no room for this one.
     void compile_step(WeightStore& weights, const ParameterBuffers& buffers);
     [[nodiscard]] EncodeRequest encode_request() const;
