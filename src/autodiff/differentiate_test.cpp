@@ -74,7 +74,7 @@ TEST_F(DifferentiateTest, FrozenLayersPassGradientsWithoutTheirInputs) {
     EXPECT_EQ(names_of(gradients), (std::vector<std::string>{"down", "up"}));
     // Two frozen layers and `up` pass a gradient down; nothing goes into x or into w0.
     EXPECT_EQ(backward_ops(),
-              (std::map<OpKind, int>{{OpKind::kWeightedMseBackward, 1},
+              (std::map<OpKind, int>{{OpKind::kWeightedLossBackward, 1},
                                      {OpKind::kLinear, 3},
                                      {OpKind::kLinearBackwardWeight, 2}}));
     EXPECT_TRUE(backward_reads(x));  // by d_down alone
@@ -91,7 +91,7 @@ TEST_F(DifferentiateTest, FrozenConvolutionWantsItsWeightNeverItsInput) {
     const ValueId y = b_.conv2d(h, w, {.pad = {1, 1, 1, 1}});
     EXPECT_EQ(differentiate_mse(y).size(), 2U);
     EXPECT_EQ(backward_ops(),
-              (std::map<OpKind, int>{{OpKind::kWeightedMseBackward, 1},
+              (std::map<OpKind, int>{{OpKind::kWeightedLossBackward, 1},
                                      {OpKind::kReorder, 1},
                                      {OpKind::kConv2dBackwardInput, 2},
                                      {OpKind::kConv2dBackwardWeight, 2}}));
@@ -106,7 +106,7 @@ TEST_F(DifferentiateTest, NothingIsComputedBelowTheLowestParameter) {
     const ValueId y = b_.linear(h, b_.param("p", {5, 4}));
     differentiate_mse(y);
     EXPECT_EQ(backward_ops(),
-              (std::map<OpKind, int>{{OpKind::kWeightedMseBackward, 1},
+              (std::map<OpKind, int>{{OpKind::kWeightedLossBackward, 1},
                                      {OpKind::kLinearBackwardWeight, 1}}));
 }
 
@@ -145,7 +145,7 @@ TEST_F(DifferentiateTest, ParameterUsedTwiceIsSummedOnce) {
     const std::vector<Gradient> gradients = differentiate_mse(b_.linear(b_.linear(x, p), p));
     ASSERT_EQ(gradients.size(), 1U);
     EXPECT_EQ(backward_ops(),
-              (std::map<OpKind, int>{{OpKind::kWeightedMseBackward, 1},
+              (std::map<OpKind, int>{{OpKind::kWeightedLossBackward, 1},
                                      {OpKind::kLinear, 1},
                                      {OpKind::kLinearBackwardWeight, 2},
                                      {OpKind::kAdd, 1},

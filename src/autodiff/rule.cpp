@@ -26,7 +26,9 @@ Rule gradient_rule(ir::OpKind op) {
         case ir::OpKind::kMultiply: return rules::multiply;
         case ir::OpKind::kScale: return rules::scale;
         case ir::OpKind::kAddChannel: return rules::add_channel;
-        case ir::OpKind::kWeightedMse: return rules::weighted_mse;
+        case ir::OpKind::kDropout: return rules::dropout;
+        case ir::OpKind::kDoraScale: return rules::dora_scale;
+        case ir::OpKind::kWeightedLoss: return rules::weighted_loss;
         default: return nullptr;
     }
 }

@@ -59,7 +59,9 @@ void add(RuleContext& context, const ir::Node& node);
 void multiply(RuleContext& context, const ir::Node& node);
 void scale(RuleContext& context, const ir::Node& node);
 void add_channel(RuleContext& context, const ir::Node& node);
-void weighted_mse(RuleContext& context, const ir::Node& node);
+void dropout(RuleContext& context, const ir::Node& node);
+void dora_scale(RuleContext& context, const ir::Node& node);
+void weighted_loss(RuleContext& context, const ir::Node& node);
 
 }  // namespace rules
 }  // namespace lora::autodiff

@@ -153,6 +153,19 @@ ValueId Builder::mix_rows(ValueId x, ValueId y, ValueId a, ValueId b) {
     return one(OpKind::kMixRows, {x, y, a, b});
 }
 
+ValueId Builder::dropout(ValueId x, ValueId key, const DropoutArgs& args) {
+    return one(OpKind::kDropout,
+               {x, key},
+               {.size = args.number,
+                .alpha = args.scale,
+                .probability = args.probability,
+                .draw_axes = args.axes});
+}
+
+ValueId Builder::dora_scale(ValueId v, ValueId magnitude, double eps) {
+    return one(OpKind::kDoraScale, {v, magnitude}, {.eps = eps});
+}
+
 ValueId Builder::embedding(ValueId ids, ValueId table) {
     return one(OpKind::kEmbedding, {ids, table});
 }
@@ -165,9 +178,18 @@ ValueId Builder::timestep_embedding(ValueId t, int64_t size, DType dtype) {
     return one(OpKind::kTimestepEmbedding, {t}, {.dtype = dtype, .size = size});
 }
 
-Builder::Loss Builder::weighted_mse(ValueId prediction, ValueId target, ValueId weights) {
-    const std::vector<ValueId> outputs = node(OpKind::kWeightedMse, {prediction, target, weights});
+Builder::Loss Builder::weighted_loss(ValueId prediction,
+                                     ValueId target,
+                                     ValueId weights,
+                                     const LossArgs& args) {
+    const std::vector<ValueId> outputs = node(OpKind::kWeightedLoss,
+                                              {prediction, target, weights, args.mask, args.c},
+                                              {.loss = args.kind});
     return {outputs[0], outputs[1]};
+}
+
+Builder::Loss Builder::weighted_mse(ValueId prediction, ValueId target, ValueId weights) {
+    return weighted_loss(prediction, target, weights, {});
 }
 
 }  // namespace lora::ir

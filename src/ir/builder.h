@@ -103,6 +103,16 @@ public:
     ValueId scale(ValueId x, double alpha);
     ValueId add_channel(ValueId x, ValueId e);
     ValueId mix_rows(ValueId x, ValueId y, ValueId a, ValueId b);
+    // x where drawn to stay, times `scale`; `axes` and `number` as attrs.draw_axes and attrs.size.
+    struct DropoutArgs {
+        double probability = 0;
+        double scale = 1;
+        int axes = 0;
+        int64_t number = 0;
+    };
+    ValueId dropout(ValueId x, ValueId key, const DropoutArgs& args);
+    // v [R, ..], magnitude [R] -> magnitude / (norm of each row + eps) - 1.
+    ValueId dora_scale(ValueId v, ValueId magnitude, double eps);
     ValueId embedding(ValueId ids, ValueId table);
     ValueId dequantize(ValueId q, ValueId scale, DType dtype);
     ValueId timestep_embedding(ValueId t, int64_t size, DType dtype);
@@ -111,6 +121,12 @@ public:
         ValueId loss;    // []
         ValueId losses;  // [N], unweighted
     };
+    struct LossArgs {
+        LossKind kind = LossKind::kL2;
+        ValueId mask = kNoValue;
+        ValueId c = kNoValue;  // huber, smooth_l1
+    };
+    Loss weighted_loss(ValueId prediction, ValueId target, ValueId weights, const LossArgs& args);
     Loss weighted_mse(ValueId prediction, ValueId target, ValueId weights);
 
     // Any operator; returns its outputs. `dst` as in Graph::add_node.

@@ -176,8 +176,28 @@ TEST_F(InferTest, LossAndUpdate) {
     EXPECT_EQ(b_.shape(loss.loss), Shape{});
     EXPECT_EQ(b_.shape(loss.losses), Shape{2});
     EXPECT_EQ(b_.dtype(loss.loss), DType::kF32);
-    expect_rejected(OpKind::kWeightedMse, {value({2, 3}), value({2, 3}), value({3})});
-    expect_rejected(OpKind::kWeightedMse, {value({2, 3}), value({3, 2}), value({2})});
+    expect_rejected(OpKind::kWeightedLoss,
+                    {value({2, 3}), value({2, 3}), value({3}), kNoValue, kNoValue});
+    expect_rejected(OpKind::kWeightedLoss,
+                    {value({2, 3}), value({3, 2}), value({2}), kNoValue, kNoValue});
+    // A mask that does not fill a row, one of images that lie channels-last, and a threshold that
+    // the loss does not have or lacks.
+    expect_rejected(OpKind::kWeightedLoss,
+                    {value({2, 6}), value({2, 6}), value({2}), value({2, 4}), kNoValue});
+    expect_rejected(
+        OpKind::kWeightedLoss,
+        {image({2, 3, 2, 2}), image({2, 3, 2, 2}), value({2}), value({2, 1, 2, 2}), kNoValue});
+    expect_rejected(OpKind::kWeightedLoss,
+                    {value({2, 6}), value({2, 6}), value({2}), kNoValue, value({2})});
+    expect_rejected(OpKind::kWeightedLoss,
+                    {value({2, 6}), value({2, 6}), value({2}), kNoValue, kNoValue},
+                    {.loss = LossKind::kHuber});
+    EXPECT_EQ(b_.shape(b_.dropout(value({2, 3, 4}), value({4}, DType::kI32), {.probability = 0.5})),
+              (Shape{2, 3, 4}));
+    expect_rejected(OpKind::kDropout, {value({2, 3}), value({4})}, {.probability = 0.5});
+    expect_rejected(OpKind::kDropout, {value({2, 3}), value({4}, DType::kI32)}, {.probability = 1});
+    EXPECT_EQ(b_.shape(b_.dora_scale(value({3, 5}), value({3}), 0)), (Shape{3}));
+    expect_rejected(OpKind::kDoraScale, {value({3, 5}), value({5})});
     expect_rejected(OpKind::kClipCoefficient, {value({1})});
     const ValueId flat = value({5});
     const ValueId pieces = value({2, 4}, DType::kI32);

@@ -35,6 +35,8 @@ constexpr std::array<OpInfo, kNumOps> kOps = {{
     {OpKind::kGroupNormBackward,    "group_norm_backward",      Family::kNorm,        6, 0b100000, 1, false,  5, 0},
     {OpKind::kLayerNorm,            "layer_norm",               Family::kNorm,        3, 0,        2, false,  0, 0},
     {OpKind::kLayerNormBackward,    "layer_norm_backward",      Family::kNorm,        5, 0b10000,  1, false,  4, 0},
+    {OpKind::kDoraScale,            "dora_scale",               Family::kNorm,        2, 0,        2, false, -1, 0},
+    {OpKind::kDoraScaleBackward,    "dora_scale_backward",      Family::kNorm,        4, 0,        2, false,  1, 0},
     {OpKind::kAttention,            "attention",                Family::kAttention,   3, 0,        2, false, -1, 0},
     {OpKind::kAttentionBackward,    "attention_backward",       Family::kAttention,   6, 0,        3, false, -1, 0},
     {OpKind::kActivation,           "activation",               Family::kElementwise, 1, 0,        1, false,  0, 0},
@@ -47,11 +49,12 @@ constexpr std::array<OpInfo, kNumOps> kOps = {{
     {OpKind::kAddChannel,           "add_channel",              Family::kElementwise, 2, 0,        1, false,  0, 0},
     {OpKind::kSumSpatial,           "sum_spatial",              Family::kElementwise, 1, 0,        1, false, -1, 0},
     {OpKind::kMixRows,              "mix_rows",                 Family::kElementwise, 4, 0,        1, false,  0, 0},
+    {OpKind::kDropout,              "dropout",                  Family::kElementwise, 2, 0,        1, false,  0, 0},
     {OpKind::kEmbedding,            "embedding",                Family::kSource,      2, 0,        1, false, -1, 0},
     {OpKind::kTimestepEmbedding,    "timestep_embedding",       Family::kSource,      1, 0,        1, false, -1, 0},
     {OpKind::kDequantize,           "dequantize",               Family::kSource,      2, 0,        1, false, -1, 0},
-    {OpKind::kWeightedMse,          "weighted_mse",             Family::kLoss,        3, 0,        2, false, -1, 0},
-    {OpKind::kWeightedMseBackward,  "weighted_mse_backward",    Family::kLoss,        3, 0,        1, false,  0, 0},
+    {OpKind::kWeightedLoss,         "weighted_loss",            Family::kLoss,        5, 0b11000,  2, false, -1, 0},
+    {OpKind::kWeightedLossBackward, "weighted_loss_backward",   Family::kLoss,        5, 0b11000,  1, false,  0, 0},
     {OpKind::kSumSquares,           "sum_squares",              Family::kUpdate,      2, 0b10,     1, false, -1, 0},
     {OpKind::kClipCoefficient,      "clip_coefficient",         Family::kUpdate,      1, 0,        2, false, -1, 0},
     {OpKind::kUpdateGlobals,        "update_globals",           Family::kUpdate,      5, 0b11100,  1, false, -1, 0b1},
@@ -59,6 +62,7 @@ constexpr std::array<OpInfo, kNumOps> kOps = {{
     {OpKind::kUpdateStep,           "update_step",              Family::kUpdate,     11, 0b10001111000, 0, false, -1, 0b1111101},
     {OpKind::kUpdateStep8bit,       "update_step_8bit",         Family::kUpdate,     10, 0b110000, 0, false, -1, 0b111101},
     {OpKind::kUpdateFactored,       "update_factored",          Family::kUpdate,     10, 0b1110000, 0, false, -1, 0b1111101},
+    {OpKind::kLimitNorm,            "limit_norm",               Family::kUpdate,      8, 0b111110, 0, false, -1, 0b10111111},
 }};
 // clang-format on
 
@@ -83,6 +87,16 @@ std::string_view activation_name(Activation activation) {
         case Activation::kSilu: return "silu";
         case Activation::kGelu: return "gelu";
         case Activation::kQuickGelu: return "quick_gelu";
+    }
+    return "?";
+}
+
+std::string_view loss_name(LossKind loss) {
+    switch (loss) {
+        case LossKind::kL2: return "l2";
+        case LossKind::kL1: return "l1";
+        case LossKind::kHuber: return "huber";
+        case LossKind::kSmoothL1: return "smooth_l1";
     }
     return "?";
 }

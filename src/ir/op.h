@@ -64,6 +64,10 @@ enum class OpKind : uint8_t {
     kGroupNormBackward,  // dy, x, gamma, beta, stats, [addend] -> dx (+ addend)
     kLayerNorm,          // x [..,D], gamma [D], beta [D] -> y, stats [rows,2]; attrs.eps
     kLayerNormBackward,  // dy, x, gamma, stats, [addend] -> dx (+ addend)
+    kDoraScale,  // v [R,..], m [R] -> h [R] = m / (norm(v[r]) + attrs.eps) - 1, norms [R]; all but
+                 // v
+                 //   fp32. What DoRA adds to the factor of a weight's rows
+    kDoraScaleBackward,  // dh, v, m, norms -> dv [R,..], dm [R]
 
     // Attention over tokens; heads split the last axis. Score = attrs.alpha * q k^T.
     kAttention,  // q [N,Tq,C], k [N,Tk,C], v [N,Tk,C] -> o [N,Tq,C], lse [N,heads,Tq] (fp32
@@ -83,6 +87,12 @@ enum class OpKind : uint8_t {
     kSumSpatial,  // dy [N,C,H,W] -> [N,C]
     kMixRows,     // x [N,..], y [N,..], a [N] f32, b [N] f32 -> a[n] x[n] + b[n] y[n] (latents and
                   // noise: no gradient)
+    kDropout,     // x [.., F] row-major, key [4] I32 -> attrs.alpha * x where the draw keeps it, 0
+                  //   elsewhere. Draw i is word i of Rng(seed, kDropout, step, attrs.size) with key
+                  //   = {seed low, high, step low, high}; it keeps what has (word >> 8) >=
+                  //   round(attrs.probability * 2^24). x counts as [N, T, F] with N its first axis;
+                  //   i runs over the axes named in attrs.draw_axes (4: N, 2: T, 1: F), the others
+                  //   share their draws. Its gradient is the same operator
 
     // Sources.
     kEmbedding,          // ids [..] i32, table [V,D] -> [..,D]
@@ -92,10 +102,14 @@ enum class OpKind : uint8_t {
     kDequantize,  // q [R,..] u8, scale [R] f32 -> (q - 128) * scale[row] in attrs.dtype. Frozen
                   //   weights kept in 8 bits; made again for the backward pass, never kept for it
 
-    // Loss. losses[n] = mean over the other axes of (prediction - target)^2
-    kWeightedMse,          // prediction [N,..], target [N,..], weights [N] f32 ->
-                           //   loss [] = mean_n weights[n] losses[n], losses [N]; both fp32
-    kWeightedMseBackward,  // prediction, target, weights -> d_prediction of attrs.alpha * loss
+    // Loss. losses[n] = mean over the other axes of mask * f(prediction - target), f by attrs.loss:
+    //   l2 d^2; l1 |d|; huber 2c (sqrt(d^2 + c^2) - c); smooth_l1 2 (sqrt(d^2 + c^2) - c)
+    kWeightedLoss,          // prediction [N,..], target [N,..], weights [N] f32, [mask [N,..] f32],
+                            //   [c [N] f32] -> loss [] = mean_n weights[n] losses[n], losses [N];
+                            //   both fp32. A smaller mask repeats over its row (one for all
+                            //   channels); c is there for huber and smooth_l1
+    kWeightedLossBackward,  // prediction, target, weights, [mask], [c] -> d_prediction of
+                            //   attrs.alpha * loss
 
     // Update of the trainable parameters.
     kSumSquares,       // x -> [] fp32 (F64 for F64), summed in fp64; [addend []] is added
@@ -124,6 +138,12 @@ enum class OpKind : uint8_t {
     kUpdateFactored,  // p, g, row, col, [m], [res_row], [res_col], clip, schedule, tensors [T, 7]
                       //   I32 = {first, count, group, rows, cols, first of row, first of col} ->
                       //   nothing. A tensor is count / (rows cols) matrices; adafactor, came
+    kLimitNorm,       // f0, [f1] .. [f5], sum_squares [], stats [4] -> nothing. The factors of one
+                      // weight
+                      //   change whose squares sum to sum_squares: norm = sqrt(sum_squares), n =
+    //   max(norm, attrs.alpha / 2), ratio = min(n, attrs.alpha) / n; each of K factors
+    //   is multiplied by ratio^(1/K), unless ratio is 1. stats: {how many were scaled,
+    //   sum of norm * ratio, largest of them, how many there are}
     kCount_,
 };
 
@@ -162,6 +182,9 @@ struct UpdateAttributes {
 
 enum class Activation : uint8_t { kNone, kSilu, kGelu, kQuickGelu };
 
+// Of the difference of prediction and target.
+enum class LossKind : uint8_t { kL2, kL1, kHuber, kSmoothL1 };
+
 enum class Layout : uint8_t {
     kRowMajor,
     kChannelsLast,  // [N,C,H,W] lying as N,H,W,C
@@ -187,6 +210,9 @@ struct Attributes {
     double alpha = 1;
     double alpha2 = 1;  // of a second product
     double eps = 1e-5;
+    double probability = 0;  // dropout
+    int draw_axes = 0;
+    LossKind loss = LossKind::kL2;
     UpdateAttributes update = {};
     bool causal = false;
     bool transpose_weight = false;
@@ -207,6 +233,8 @@ struct OpInfo {
 
 [[nodiscard]] const OpInfo& op_info(OpKind kind);
 [[nodiscard]] std::string_view activation_name(Activation activation);
+// "l2", "l1", "huber", "smooth_l1"
+[[nodiscard]] std::string_view loss_name(LossKind loss);
 [[nodiscard]] std::string_view update_rule_name(UpdateRule rule);
 // States s0, s1, ... of update_sums and update_step (adafactor, came: none of these).
 [[nodiscard]] int num_update_states(UpdateRule rule);

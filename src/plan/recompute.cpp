@@ -33,6 +33,7 @@ int level_of(const Node& node) {
         case OpKind::kGeglu:
         case OpKind::kMultiply:
         case OpKind::kScale:
+        case OpKind::kDropout:
         case OpKind::kAddChannel: return 0;
         case OpKind::kLinear: return node.inputs[3].valid() && node.attrs.alpha == 1 ? kNever : 1;
         case OpKind::kAttention: return 2;
@@ -44,7 +45,7 @@ int level_of(const Node& node) {
 // Index of the first node of the backward pass; the number of nodes when there is none.
 size_t backward_begin(const Graph& graph) {
     for (size_t i = 0; i < graph.nodes().size(); ++i) {
-        if (graph.nodes()[i].op == OpKind::kWeightedMseBackward) return i;
+        if (graph.nodes()[i].op == OpKind::kWeightedLossBackward) return i;
     }
     return graph.nodes().size();
 }
@@ -60,6 +61,7 @@ public:
         for (size_t i = 0; i < begin_; ++i) {
             const OpKind op = graph.nodes()[i].op;
             if (op == OpKind::kDequantize || op == OpKind::kHadamard) chosen_[i] = true;
+            if (op == OpKind::kDoraScale) choose_all_behind(graph.nodes()[i].inputs[0]);
         }
     }
 
@@ -81,6 +83,17 @@ public:
     }
 
 private:
+    // A whole weight in fp32 that DoRA takes the norm of is as large as the weight, and made from
+    // weights alone: it is made again, never kept.
+    void choose_all_behind(ValueId id) {
+        const int32_t producer = graph_->value(id).producer;
+        if (producer < 0 || chosen_[static_cast<size_t>(producer)]) return;
+        chosen_[static_cast<size_t>(producer)] = true;
+        for (const ValueId input : graph_->nodes()[static_cast<size_t>(producer)].inputs) {
+            if (input.valid()) choose_all_behind(input);
+        }
+    }
+
     // The value that a backward node should read in place of `id`.
     ValueId again(ValueId id) {
         if (!id.valid() || static_cast<size_t>(id.index) >= producers_.size()) return id;

@@ -149,7 +149,7 @@ ir::Graph build_step_graph(const TrainModel& model,
     if (options.scale_loss) {
         const ValueId scaled = row("gradient_weights");
         for (ir::Node& node : graph.nodes()) {
-            if (node.op == ir::OpKind::kWeightedMseBackward) node.inputs[2] = scaled;
+            if (node.op == ir::OpKind::kWeightedLossBackward) node.inputs[2] = scaled;
         }
     }
     for (const autodiff::Gradient& gradient : gradients) {

@@ -23,6 +23,7 @@ const std::set<OpKind> kNotDifferentiable = {
     OpKind::kConv2dBackwardWeight,
     OpKind::kHadamardBackward,
     OpKind::kGroupNormBackward,
+    OpKind::kDoraScaleBackward,
     OpKind::kLayerNormBackward,
     OpKind::kAttentionBackward,
     OpKind::kActivationBackward,
@@ -32,7 +33,7 @@ const std::set<OpKind> kNotDifferentiable = {
     OpKind::kEmbedding,
     OpKind::kTimestepEmbedding,
     OpKind::kDequantize,
-    OpKind::kWeightedMseBackward,
+    OpKind::kWeightedLossBackward,
     OpKind::kSumSquares,
     OpKind::kClipCoefficient,
     OpKind::kUpdateGlobals,
@@ -40,6 +41,7 @@ const std::set<OpKind> kNotDifferentiable = {
     OpKind::kUpdateStep,
     OpKind::kUpdateStep8bit,
     OpKind::kUpdateFactored,
+    OpKind::kLimitNorm,
 };
 
 std::set<OpKind> kinds_in(const ir::Graph& graph) {

@@ -50,6 +50,12 @@ void scale(RuleContext& context, const Node& node) {
     context.add(0, context.builder().scale(context.output_gradient(0), node.attrs.alpha));
 }
 
+void dropout(RuleContext& context, const Node& node) {
+    context.add(0,
+                context.builder().node(
+                    OpKind::kDropout, {context.output_gradient(0), node.inputs[1]}, node.attrs)[0]);
+}
+
 void add_channel(RuleContext& context, const Node& /*node*/) {
     const ValueId dy = context.output_gradient(0);
     context.add(0, dy);

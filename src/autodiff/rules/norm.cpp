@@ -1,4 +1,5 @@
-// Gradients of norms with frozen scale and shift: only the input's.
+// Gradients of norms with frozen scale and shift: only the input's. And of DoRA's scale, whose
+// magnitude is trained.
 #include "autodiff/rule.h"
 
 namespace lora::autodiff::rules {
@@ -25,6 +26,15 @@ void layer_norm(RuleContext& context, const Node& node) {
         context.builder().node(OpKind::kLayerNormBackward,
                                {dy, node.inputs[0], node.inputs[1], node.outputs[1], partial},
                                node.attrs)[0]);
+}
+
+void dora_scale(RuleContext& context, const Node& node) {
+    const std::vector<ValueId> gradients = context.builder().node(
+        OpKind::kDoraScaleBackward,
+        {context.output_gradient(0), node.inputs[0], node.inputs[1], node.outputs[1]},
+        node.attrs);
+    context.add(0, gradients[0]);
+    context.add(1, gradients[1]);
 }
 
 }  // namespace lora::autodiff::rules

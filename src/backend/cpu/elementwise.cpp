@@ -1,7 +1,9 @@
 // Activations, sums and scales: pieces of a few thousand elements, spread over the threads.
 #include <algorithm>
+#include <cmath>
 
 #include "backend/cpu/internal/device.h"
+#include "backend/draw_rules.h"
 #include "base/check.h"
 
 namespace lora::cpu {
@@ -192,6 +194,58 @@ Program mix_rows_program(const NodeContext& c) {
     return program;
 }
 
+// Elements [begin, end), in their order; four neighbouring draws are one block.
+void drop(const Device& device,
+          const backend::DropoutDraws& draws,
+          const ElementwiseArgs& g,
+          const int32_t* key,
+          int64_t begin,
+          int64_t end) {
+    const int64_t bytes = g.type == Elem::kF32 ? 4 : 2;
+    std::vector<float> x(static_cast<size_t>(end - begin));
+    device.kernels->to_float(
+        g.type, static_cast<const std::byte*>(g.a) + begin * bytes, x.data(), end - begin);
+    int64_t known = -1;
+    backend::DrawBlock block{};
+    for (int64_t i = begin; i < end; ++i) {
+        const int64_t draw = draws.draw(i);
+        if (draw / 4 != known) {
+            known = draw / 4;
+            block = draws.block(key, known);
+        }
+        float& value = x[static_cast<size_t>(i - begin)];
+        value = draws.keeps(block.words[draw % 4]) ? g.alpha * value : 0.0F;
+    }
+    device.kernels->from_float(
+        g.type, x.data(), static_cast<std::byte*>(g.dst) + begin * bytes, end - begin);
+}
+
+Program dropout_program(const NodeContext& c) {
+    const Device& device = c.device;
+    const Shape& shape = c.input(0).shape;
+    const int64_t size = shape.num_elements();
+    backend::DropoutDraws draws;
+    draws.number = narrow<uint32_t>(c.node.attrs.size);
+    draws.threshold = narrow<uint32_t>(std::lround(c.node.attrs.probability * 0x1p24));
+    draws.axes = c.node.attrs.draw_axes;
+    draws.features = shape[-1];
+    draws.middle = size / ((shape.num_axes() > 1 ? shape[0] : 1) * draws.features);
+    ElementwiseArgs base;
+    base.type = elem_of(c.input(0).dtype);
+    base.alpha = static_cast<float>(c.node.attrs.alpha);
+    Program program;
+    program.choice = "own";
+    program.run = [&device, draws, base, size](const Args& a) {
+        ElementwiseArgs args = base;
+        args.a = a.in[0];
+        args.dst = a.out[0];
+        device.threads.split(size, kGrain, [&](int64_t begin, int64_t end) {
+            drop(device, draws, args, a.input<int32_t>(1), begin, end);
+        });
+    };
+    return program;
+}
+
 Program activation_program(const NodeContext& c) {
     const Device& device = c.device;
     ElementwiseArgs base;
@@ -234,6 +288,7 @@ Program elementwise_program(const NodeContext& c) {
         case OpKind::kGeglu:
         case OpKind::kGegluBackward: return geglu_program(c);
         case OpKind::kMixRows: return mix_rows_program(c);
+        case OpKind::kDropout: return dropout_program(c);
         default: return activation_program(c);
     }
 }

@@ -249,7 +249,7 @@ size_t scratch_bytes(const Device& device, const ir::Graph& graph, const ir::Nod
         default: break;
     }
     switch (node.op) {
-        case OpKind::kWeightedMse: return loss_scratch(device, graph, node);
+        case OpKind::kWeightedLoss: return loss_scratch(device, graph, node);
         case OpKind::kSumSpatial: return elementwise_scratch(device, graph, node);
         default: return 0;
     }

@@ -287,9 +287,14 @@ bool is_group(const ir::Node& n) {
     return n.op == ir::OpKind::kGroupNorm || n.op == ir::OpKind::kGroupNormBackward;
 }
 
+bool is_dora(const ir::Node& n) {
+    return n.op == ir::OpKind::kDoraScale || n.op == ir::OpKind::kDoraScaleBackward;
+}
+
 }  // namespace
 
 size_t norm_scratch(const Device&, const ir::Graph& g, const ir::Node& n) {
+    if (is_dora(n)) return 0;
     ScratchLayout layout;
     if (is_group(n)) {
         take_group(layout, group_shape(g, n), n.op == ir::OpKind::kGroupNormBackward);
@@ -301,6 +306,7 @@ size_t norm_scratch(const Device&, const ir::Graph& g, const ir::Node& n) {
 }
 
 Program norm_program(const NodeContext& c) {
+    if (is_dora(c.node)) return dora_scale_program(c);
     if (!is_group(c.node)) return layer_program(c);
     const Device& device = c.device;
     const GroupShape s = group_shape(c.graph, c.node);

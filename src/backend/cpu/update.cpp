@@ -181,6 +181,41 @@ Program factored_program(const NodeContext& c) {
     return program;
 }
 
+Program limit_norm_program(const NodeContext& c) {
+    const Device& device = c.device;
+    const double most = c.node.attrs.alpha;
+    std::vector<int64_t> sizes;
+    for (int i = 0; i < 6; ++i) {
+        sizes.push_back(c.has_input(i) ? c.input(i).shape.num_elements() : 0);
+    }
+    const auto count =
+        std::count_if(sizes.begin(), sizes.end(), [](int64_t size) { return size > 0; });
+    Program program;
+    program.choice = "own";
+    program.run = [&device, most, sizes, count](const Args& a) {
+        const double norm = std::sqrt(static_cast<double>(*a.input<float>(6)));
+        const double clamped = std::max(norm, most / 2);
+        const double ratio = std::min(clamped, most) / clamped;
+        const auto limited = static_cast<float>(norm * ratio);
+        float* stats = a.input<float>(7);
+        stats[0] += ratio != 1 ? 1.0F : 0.0F;
+        stats[1] += limited;
+        stats[2] = std::max(stats[2], limited);
+        stats[3] += 1;
+        if (ratio == 1) return;
+        ElementwiseArgs args;
+        args.alpha = static_cast<float>(std::pow(ratio, 1.0 / static_cast<double>(count)));
+        for (size_t i = 0; i < sizes.size(); ++i) {
+            args.a = a.in[i];
+            args.dst = a.in[i];
+            device.threads.split(sizes[i], kPiece, [&](int64_t begin, int64_t end) {
+                device.kernels->activation(args, begin, end);
+            });
+        }
+    };
+    return program;
+}
+
 }  // namespace
 
 size_t update_scratch(const Device&, const ir::Graph& g, const ir::Node& n) {
@@ -200,6 +235,7 @@ Program update_program(const NodeContext& c) {
         case OpKind::kUpdateSums: return sums_program(c);
         case OpKind::kUpdateStep: return step_program(c);
         case OpKind::kUpdateStep8bit: return step_8bit_program(c);
+        case OpKind::kLimitNorm: return limit_norm_program(c);
         default: return factored_program(c);
     }
 }

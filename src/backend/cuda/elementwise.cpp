@@ -1,5 +1,6 @@
 // Activations, geglu, sums, scales and the sums over pixels that are gradients of added channels.
 #include <algorithm>
+#include <cmath>
 
 #include "backend/cuda/internal/launch.h"
 #include "backend/cuda/kernels/elementwise_args.h"
@@ -106,6 +107,24 @@ Launch mix_rows_launch(const NodeContext& c) {
     return piece_launch(c, "mix_rows", x.dtype, args);
 }
 
+Launch dropout_launch(const NodeContext& c) {
+    const Shape& shape = c.input(0).shape;
+    const int64_t size = shape.num_elements();
+    const DType dtype = c.input(0).dtype;
+    DropoutArgs args;
+    args.x = c.in_ptr(0);
+    args.key = c.in_ptr<const int32_t>(1);
+    args.dst = c.out_ptr();
+    args.alpha = static_cast<float>(c.node.attrs.alpha);
+    args.extent = extent_of(1, size, elements_per_piece(dtype), {args.x, args.dst});
+    args.draws.number = narrow<uint32_t>(c.node.attrs.size);
+    args.draws.threshold = narrow<uint32_t>(std::lround(c.node.attrs.probability * 0x1p24));
+    args.draws.axes = c.node.attrs.draw_axes;
+    args.draws.features = shape[-1];
+    args.draws.middle = size / ((shape.num_axes() > 1 ? shape[0] : 1) * shape[-1]);
+    return piece_launch(c, "dropout", dtype, args);
+}
+
 struct SumSpatial {
     SumSpatialArgs args;
     int64_t column_blocks = 0;
@@ -176,6 +195,7 @@ Launches elementwise_launches(const NodeContext& c) {
         case OpKind::kAddChannel: return {add_channel_launch(c)};
         case OpKind::kSumSpatial: return sum_spatial_launches(c);
         case OpKind::kMixRows: return {mix_rows_launch(c)};
+        case OpKind::kDropout: return {dropout_launch(c)};
         default: return {activation_launch(c)};
     }
 }

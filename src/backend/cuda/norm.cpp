@@ -138,6 +138,34 @@ Launch layer_launch(const NodeContext& c) {
                        args);
 }
 
+bool is_dora(const ir::Node& n) {
+    return n.op == ir::OpKind::kDoraScale || n.op == ir::OpKind::kDoraScaleBackward;
+}
+
+Launch dora_launch(const NodeContext& c) {
+    const bool backward = c.node.op == ir::OpKind::kDoraScaleBackward;
+    const ir::Value& v = c.input(backward ? 1 : 0);
+    DoraScaleArgs args;
+    args.v = c.in_ptr(backward ? 1 : 0);
+    args.m = c.in_ptr<const float>(backward ? 2 : 1);
+    args.length = v.shape.num_elements() / v.shape[0];
+    args.eps = c.node.attrs.eps;
+    if (backward) {
+        args.dh = c.in_ptr<const float>(0);
+        args.norms = c.in_ptr<float>(3);
+        args.dv = c.out_ptr(0);
+        args.dm = c.out_ptr<float>(1);
+    } else {
+        args.h = c.out_ptr<float>(0);
+        args.norms = c.out_ptr<float>(1);
+    }
+    return make_launch("dora_scale",
+                       kernel_name(backward ? "dora_scale_backward" : "dora_scale", v.dtype),
+                       {narrow<uint32_t>(v.shape[0]), 1, 1},
+                       kPieceThreads,
+                       args);
+}
+
 }  // namespace
 
 size_t norm_scratch(const DeviceInfo& d, const ir::Graph& g, const ir::Node& n) {
@@ -149,6 +177,7 @@ size_t norm_scratch(const DeviceInfo& d, const ir::Graph& g, const ir::Node& n) 
 
 Launches norm_launches(const NodeContext& c) {
     if (is_group(c.node)) return group_launches(c);
+    if (is_dora(c.node)) return {dora_launch(c)};
     return {layer_launch(c)};
 }
 

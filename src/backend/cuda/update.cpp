@@ -145,6 +145,23 @@ Launch factored_launch(const NodeContext& c) {
         "update_factored", "update_factored", blocks(args.num_tensors), kFactoredThreads, args);
 }
 
+Launch limit_norm_launch(const NodeContext& c) {
+    LimitNormArgs args;
+    args.factors = 0;
+    int64_t largest = 1;
+    for (int i = 0; i < 6; ++i) {
+        if (!c.has_input(i)) continue;
+        args.values[i] = c.in_ptr<float>(i);
+        args.sizes[i] = c.input(i).shape.num_elements();
+        largest = std::max(largest, args.sizes[i]);
+        ++args.factors;
+    }
+    args.sum_squares = c.in_ptr<const float>(6);
+    args.stats = c.in_ptr<float>(7);
+    args.most = c.node.attrs.alpha;
+    return make_launch(kFile, "limit_norm", piece_grid(c.device, largest), kPieceThreads, args);
+}
+
 }  // namespace
 
 size_t update_scratch(const DeviceInfo& /*d*/, const ir::Graph& g, const ir::Node& n) {
@@ -167,6 +184,7 @@ Launches update_launches(const NodeContext& c) {
         case OpKind::kUpdateSums: return sums_launches(c);
         case OpKind::kUpdateStep: return {step_launch(c)};
         case OpKind::kUpdateStep8bit: return {step_8bit_launch(c)};
+        case OpKind::kLimitNorm: return {limit_norm_launch(c)};
         default: return {factored_launch(c)};
     }
 }

@@ -3,6 +3,7 @@
 #include <numbers>
 
 #include "backend/reference/internal/kernel.h"
+#include "base/rng.h"
 
 namespace lora::reference {
 namespace {
@@ -148,6 +149,34 @@ void mix_rows(const NodeRun& run) {
     const Doubles b = run.load(3);
     const size_t row = a.empty() ? 1 : x.size() / a.size();
     for (size_t i = 0; i < x.size(); ++i) x[i] = a[i / row] * x[i] + b[i / row] * y[i];
+    run.store(0, x);
+}
+
+void dropout(const NodeRun& run) {
+    const ir::Attributes& attrs = run.attrs();
+    const Shape& shape = run.input(0).shape;
+    const auto features = static_cast<uint64_t>(shape[-1]);
+    const auto samples = static_cast<uint64_t>(shape.num_axes() > 1 ? shape[0] : 1);
+    Doubles x = run.load(0);
+    const uint64_t middle = x.size() / samples / features;
+    const Doubles key = run.load(1);
+    const auto word = [&key](size_t i) {
+        return static_cast<uint64_t>(static_cast<uint32_t>(static_cast<int64_t>(key[i])));
+    };
+    Rng rng(word(0) | word(1) << 32U,
+            RngStream::kDropout,
+            word(2) | word(3) << 32U,
+            static_cast<uint32_t>(attrs.size));
+    const auto threshold = static_cast<uint32_t>(std::lround(attrs.probability * 0x1p24));
+    std::vector<bool> kept;
+    for (size_t i = 0; i < x.size(); ++i) {
+        uint64_t draw = 0;
+        if ((attrs.draw_axes & 4) != 0) draw = i / (middle * features);
+        if ((attrs.draw_axes & 2) != 0) draw = draw * middle + i / features % middle;
+        if ((attrs.draw_axes & 1) != 0) draw = draw * features + i % features;
+        while (kept.size() <= draw) kept.push_back((rng.next_u32() >> 8U) >= threshold);
+        x[i] = kept[draw] ? attrs.alpha * x[i] : 0.0;
+    }
     run.store(0, x);
 }
 

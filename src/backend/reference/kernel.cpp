@@ -139,6 +139,8 @@ Kernel kernel_for(ir::OpKind op) {
         case OpKind::kGroupNormBackward: return ops::group_norm_backward;
         case OpKind::kLayerNorm: return ops::layer_norm;
         case OpKind::kLayerNormBackward: return ops::layer_norm_backward;
+        case OpKind::kDoraScale: return ops::dora_scale;
+        case OpKind::kDoraScaleBackward: return ops::dora_scale_backward;
         case OpKind::kAttention: return ops::attention;
         case OpKind::kAttentionBackward: return ops::attention_backward;
         case OpKind::kActivation: return ops::activation;
@@ -151,11 +153,12 @@ Kernel kernel_for(ir::OpKind op) {
         case OpKind::kAddChannel: return ops::add_channel;
         case OpKind::kSumSpatial: return ops::sum_spatial;
         case OpKind::kMixRows: return ops::mix_rows;
+        case OpKind::kDropout: return ops::dropout;
         case OpKind::kEmbedding: return ops::embedding;
         case OpKind::kTimestepEmbedding: return ops::timestep_embedding;
         case OpKind::kDequantize: return ops::dequantize;
-        case OpKind::kWeightedMse: return ops::weighted_mse;
-        case OpKind::kWeightedMseBackward: return ops::weighted_mse_backward;
+        case OpKind::kWeightedLoss: return ops::weighted_loss;
+        case OpKind::kWeightedLossBackward: return ops::weighted_loss_backward;
         case OpKind::kSumSquares: return ops::sum_squares;
         case OpKind::kClipCoefficient: return ops::clip_coefficient;
         case OpKind::kUpdateGlobals: return ops::update_globals;
@@ -163,6 +166,7 @@ Kernel kernel_for(ir::OpKind op) {
         case OpKind::kUpdateStep: return ops::update_step;
         case OpKind::kUpdateStep8bit: return ops::update_step_8bit;
         case OpKind::kUpdateFactored: return ops::update_factored;
+        case OpKind::kLimitNorm: return ops::limit_norm;
         case OpKind::kCount_: break;
     }
     return nullptr;

@@ -1,5 +1,6 @@
 // Group norm and layer norm. Both normalise sets of elements: y = (x - mean) * rstd * gamma + beta,
 // rstd = 1 / sqrt(variance + eps), variance over the set without Bessel's correction.
+// And DoRA's scale of a weight's rows (Liu et al., arXiv:2402.09353 eq. 5).
 #include <cmath>
 
 #include "backend/reference/internal/kernel.h"
@@ -153,6 +154,39 @@ void layer_norm_backward(const NodeRun& run) {
     normalise_backward(sets, x, stats, d_h);
     add_addend(run, 4, d_h);
     run.store(0, d_h);
+}
+
+void dora_scale(const NodeRun& run) {
+    const Doubles v = run.load(0);
+    Doubles h = run.load(1);
+    Doubles norms(h.size(), 0.0);
+    const size_t row = h.empty() ? 1 : v.size() / h.size();
+    for (size_t i = 0; i < v.size(); ++i) norms[i / row] += v[i] * v[i];
+    for (size_t r = 0; r < h.size(); ++r) {
+        norms[r] = std::sqrt(norms[r]);
+        h[r] = h[r] / (norms[r] + run.attrs().eps) - 1;
+    }
+    run.store(0, h);
+    run.store(1, norms);
+}
+
+// dh/dm = 1 / (norm + eps); dh/dv = -m / (norm + eps)^2 * v / norm.
+void dora_scale_backward(const NodeRun& run) {
+    const Doubles dh = run.load(0);
+    Doubles v = run.load(1);
+    const Doubles m = run.load(2);
+    const Doubles norms = run.load(3);
+    Doubles dm(m.size());
+    Doubles factors(m.size(), 0.0);
+    for (size_t r = 0; r < m.size(); ++r) {
+        const double inverse = 1 / (norms[r] + run.attrs().eps);
+        dm[r] = dh[r] * inverse;
+        if (norms[r] > 0) factors[r] = -dh[r] * m[r] * inverse * inverse / norms[r];
+    }
+    const size_t row = m.empty() ? 1 : v.size() / m.size();
+    for (size_t i = 0; i < v.size(); ++i) v[i] *= factors[i / row];
+    run.store(0, v);
+    run.store(1, dm);
 }
 
 }  // namespace lora::reference::ops

@@ -300,4 +300,28 @@ void update_step(const NodeRun& run) {
     });
 }
 
+// scale_weight_norms of sd-scripts, apply_max_norm_regularization.
+void limit_norm(const NodeRun& run) {
+    const double most = run.attrs().alpha;
+    const double norm = std::sqrt(run.load(6)[0]);
+    const double clamped = std::max(norm, most / 2);
+    const double ratio = std::min(clamped, most) / clamped;
+    Doubles stats = run.load(7);
+    stats[0] += ratio != 1 ? 1 : 0;
+    stats[1] += norm * ratio;
+    stats[2] = std::max(stats[2], norm * ratio);
+    stats[3] += 1;
+    run.store_input(7, stats);
+    if (ratio == 1) return;
+    int count = 0;
+    for (int i = 0; i < 6; ++i) count += run.has(i) ? 1 : 0;
+    const double factor = std::pow(ratio, 1.0 / count);
+    for (int i = 0; i < 6; ++i) {
+        if (!run.has(i)) continue;
+        Doubles values = run.load(i);
+        for (double& value : values) value *= factor;
+        run.store_input(i, values);
+    }
+}
+
 }  // namespace lora::reference::ops

@@ -71,6 +71,16 @@ std::vector<ValueType> elementwise(const Graph& graph, const Node& node) {
         case OpKind::kSumSpatial:
             require(a.shape.num_axes() == 4, graph, node, "needs an image");
             return {{a.dtype, Shape{a.shape[0], a.shape[1]}}};
+        case OpKind::kDropout: {
+            const Value& key = input(graph, node, 1);
+            require(a.layout == Layout::kRowMajor && a.shape.num_axes() >= 1 &&
+                        key.dtype == DType::kI32 && key.shape == Shape{4} &&
+                        node.attrs.probability >= 0 && node.attrs.probability < 1,
+                    graph,
+                    node,
+                    "needs row-major x, a key [4] and a probability below 1");
+            return {{a.dtype, a.shape, a.layout}};
+        }
         default: {  // kMixRows
             const Value& y = input(graph, node, 1);
             require(a.shape == y.shape && a.layout == y.layout && a.dtype == y.dtype,

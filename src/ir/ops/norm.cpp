@@ -60,6 +60,26 @@ std::vector<ValueType> norm(const Graph& graph, const Node& node) {
             return {
                 {first.dtype, first.shape, first.layout},
                 {stats_type(first.dtype), Shape{first.shape.num_elements() / first.shape[-1], 2}}};
+        case OpKind::kDoraScale: {
+            const Value& magnitude = input(graph, node, 1);
+            const DType dtype = stats_type(first.dtype);
+            require(first.layout == Layout::kRowMajor && first.shape.num_axes() >= 2 &&
+                        magnitude.shape == Shape{first.shape[0]} && magnitude.dtype == dtype,
+                    graph,
+                    node,
+                    "needs rows and a fp32 magnitude for each");
+            return {{dtype, magnitude.shape}, {dtype, magnitude.shape}};
+        }
+        case OpKind::kDoraScaleBackward: {
+            const Value& v = input(graph, node, 1);
+            require(v.shape.num_axes() >= 2 && first.shape == Shape{v.shape[0]} &&
+                        input(graph, node, 2).shape == first.shape &&
+                        input(graph, node, 3).shape == first.shape,
+                    graph,
+                    node,
+                    "needs one number a row");
+            return {{v.dtype, v.shape, v.layout}, {first.dtype, first.shape}};
+        }
         default:
             require_scale_and_shift(graph, node, 2, 1, first.shape[-1]);
             return {like_x(graph, node, 4)};

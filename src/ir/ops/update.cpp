@@ -78,6 +78,21 @@ std::vector<ValueType> update_globals(const Graph& graph, const Node& node) {
     return {{dtype, Shape{8}}};
 }
 
+void require_factors(const Graph& graph, const Node& node) {
+    const DType dtype = float_type(graph, node);
+    for (int i = 0; i < 6; ++i) {
+        require(!has_input(node, i) || input(graph, node, i).dtype == dtype,
+                graph,
+                node,
+                "factors differ in type");
+    }
+    require(is_type(input(graph, node, 6), dtype, Shape{}) &&
+                is_type(input(graph, node, 7), dtype, Shape{4}),
+            graph,
+            node,
+            "needs sum_squares [] and stats [4]");
+}
+
 }  // namespace
 
 std::vector<ValueType> update(const Graph& graph, const Node& node) {
@@ -99,6 +114,7 @@ std::vector<ValueType> update(const Graph& graph, const Node& node) {
                     node,
                     "needs pieces [P, 4] and maps [2, 256]");
             return {};
+        case OpKind::kLimitNorm: require_factors(graph, node); return {};
         default:
             require_operands(graph, node, 5);
             require(is_table(input(graph, node, 9), DType::kI32, 7),

@@ -137,10 +137,41 @@ std::vector<OpCase> sums() {
     };
 }
 
+// `axes` as in attrs.draw_axes. The last word of the key is negative as an I32.
+OpCase dropout_case(const std::string& name, const Shape& shape, int axes, double probability) {
+    return {"dropout/" + name, OpKind::kDropout, [=](CaseBuilder& c) {
+                const ValueId key = c.input(
+                    {4},
+                    DType::kI32,
+                    {.kind = Fill::Kind::kValues, .values = {1234567, -89, 4711, -2147483000}});
+                c.result(c.b().dropout(c.operand(shape),
+                                       key,
+                                       {.probability = probability,
+                                        .scale = 1 / (1 - probability),
+                                        .axes = axes,
+                                        .number = 11}));
+            }};
+}
+
+std::vector<OpCase> dropouts() {
+    return {
+        dropout_case("elements", {3, 5, 7}, 7, 0.4),
+        dropout_case("elements_even", {2, 16, 8}, 7, 0.25),
+        dropout_case("sample_features", {3, 5, 7}, 5, 0.4),
+        dropout_case("features", {3, 5, 7}, 1, 0.5),
+        dropout_case("rows", {9, 7}, 4, 0.5),
+        dropout_case("all", {2, 3, 5}, 0, 0.1),
+        dropout_case("none", {2, 3, 5}, 7, 0),
+        dropout_case("one_axis", {65}, 1, 0.5),
+        dropout_case("one", {1, 1}, 7, 0.1),
+    };
+}
+
 }  // namespace
 
 std::vector<OpCase> elementwise() {
     std::vector<OpCase> all = functions();
+    for (OpCase& item : dropouts()) all.push_back(std::move(item));
     for (OpCase& item : sums()) all.push_back(std::move(item));
     return all;
 }

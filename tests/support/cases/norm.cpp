@@ -31,8 +31,30 @@ OpCase group_norm(std::string name, const Shape& shape, int64_t groups, Activati
 
 }  // namespace
 
+namespace {
+
+// The weight and what is added to it are of the compute type, magnitudes are not.
+OpCase dora_case(const std::string& name, const Shape& shape, const Fill& fill = {}) {
+    return {"dora_scale/" + name,
+            OpKind::kDoraScale,
+            [=](CaseBuilder& c) {
+                const DType dtype = c.dtype() == DType::kF64 ? DType::kF64 : DType::kF32;
+                const ValueId v = c.operand(shape, fill);
+                const ValueId m =
+                    c.operand({shape[0]}, {.kind = Fill::Kind::kPositive, .offset = 1});
+                c.result(c.b().dora_scale(v, c.b().cast(m, dtype), 1e-7));
+            },
+            shape.num_elements() / shape[0]};
+}
+
+}  // namespace
+
 std::vector<OpCase> norm() {
     return {
+        dora_case("odd", {3, 7}),
+        dora_case("filter", {5, 3, 3, 3}),
+        dora_case("one", {1, 1}, {.kind = Fill::Kind::kPositive, .offset = 0.5}),
+        dora_case("long", {3, 1030}),
         group_norm("group_norm/odd", {2, 6, 3, 5}, 3, Activation::kNone),
         group_norm("group_norm/silu", {3, 10, 3, 2}, 5, Activation::kSilu),
         group_norm("group_norm/one_group", {1, 7, 3, 3}, 1, Activation::kSilu),

@@ -289,6 +289,25 @@ std::vector<OpCase> state_cases() {
     };
 }
 
+// Two or three factors whose product's squares sum to `sum`; limited to a norm of 2.
+OpCase limit_case(const std::string& name, int factors, double sum) {
+    return {"limit_norm/" + name,
+            OpKind::kLimitNorm,
+            [=](CaseBuilder& c) {
+                std::vector<ValueId> inputs(6, ir::kNoValue);
+                for (int i = 0; i < factors; ++i) {
+                    inputs[static_cast<size_t>(i)] = c.state({5 + 40 * i, 7});
+                }
+                const Fill fixed{.kind = Fill::Kind::kValues, .values = {sum}};
+                inputs.push_back(c.input({}, DType::kF32, fixed));
+                const Fill stats{.kind = Fill::Kind::kValues, .values = {3, 4.5, 1.75, 8}};
+                inputs.push_back(c.state({4}, stats));
+                c.b().node(OpKind::kLimitNorm, inputs, {.alpha = 2});
+            },
+            1,
+            false};
+}
+
 }  // namespace
 
 std::vector<OpCase> update() {
@@ -314,6 +333,10 @@ std::vector<OpCase> update() {
         clip_case("clip_coefficient/leaves", 100),
         clip_case("clip_coefficient/off", 0),
     };
+    list.push_back(limit_case("scales", 2, 17));
+    list.push_back(limit_case("scales_three", 3, 9));
+    list.push_back(limit_case("leaves", 2, 3.5));
+    list.push_back(limit_case("small", 1, 0.01));
     for (OpCase& item : step_cases()) list.push_back(std::move(item));
     for (OpCase& item : state_cases()) list.push_back(std::move(item));
     return list;

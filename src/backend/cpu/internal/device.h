@@ -69,6 +69,7 @@ struct NodeContext {
 [[nodiscard]] Program movement_program(const NodeContext& c);
 [[nodiscard]] Program elementwise_program(const NodeContext& c);
 [[nodiscard]] Program norm_program(const NodeContext& c);
+[[nodiscard]] Program dora_scale_program(const NodeContext& c);  // of the family norm
 [[nodiscard]] Program attention_program(const NodeContext& c);
 [[nodiscard]] Program product_program(const NodeContext& c);
 [[nodiscard]] Program hadamard_program(const NodeContext& c);

@@ -223,4 +223,37 @@ __device__ void sum_spatial_plane(const SumSpatialArgs& p) {
     }
 LORA_FOR_ELEMENTS(LORA_ELEMENTWISE)
 
+// Neighbouring draws share a block of four words. Moves 2 values an element.
+template <typename T>
+__device__ void dropout(const DropoutArgs& p) {
+    constexpr int kSize = kPer16Bytes<T>;
+    each_piece<kSize>(p.extent, [&](const Piece& piece) {
+        float x[kSize];
+        load_elements(static_cast<const T*>(p.x) + piece.column, piece, x);
+        int64_t known = -1;
+        backend::DrawBlock block{};
+#pragma unroll
+        for (int j = 0; j < kSize; ++j) {
+            const int64_t draw = p.draws.draw(piece.column + j);
+            if (draw / 4 != known) {
+                known = draw / 4;
+                block = p.draws.block(p.key, known);
+            }
+            const auto at = static_cast<int>(draw % 4);
+            const uint32_t word = at == 0   ? block.words[0]
+                                  : at == 1 ? block.words[1]
+                                  : at == 2 ? block.words[2]
+                                            : block.words[3];
+            x[j] = p.draws.keeps(word) ? p.alpha * x[j] : 0.0F;
+        }
+        store_elements(static_cast<T*>(p.dst) + piece.column, piece, x);
+    });
+}
+
+#define LORA_DROPOUT(suffix, type)                                     \
+    extern "C" __global__ void dropout_##suffix(const DropoutArgs p) { \
+        dropout<type>(p);                                              \
+    }
+LORA_FOR_ELEMENTS(LORA_DROPOUT)
+
 }  // namespace lora::cuda

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "backend/cuda/kernels/extent.h"
+#include "backend/draw_rules.h"
 
 namespace lora::cuda {
 
@@ -40,6 +41,16 @@ struct MixRowsArgs {
     const float* a = nullptr;  // one a row
     const float* b = nullptr;
     void* dst = nullptr;
+};
+
+// dst = alpha * x where the draw keeps it.
+struct DropoutArgs {
+    Extent extent;  // one row
+    backend::DropoutDraws draws;
+    const void* x = nullptr;
+    const int32_t* key = nullptr;
+    void* dst = nullptr;
+    float alpha = 1;
 };
 
 // Channels-last [images][pixels][channels] -> [images][channels], in slabs of pixels.

@@ -1,11 +1,21 @@
-// Arguments of the weighted mean square and its gradient.
+// Arguments of the weighted loss and its gradient.
 #pragma once
 
 #include "backend/cuda/kernels/extent.h"
+#include "backend/loss_rules.h"
 
 namespace lora::cuda {
 
-struct WeightedMseArgs {
+// Of both kernels: f, what masks it, and its threshold.
+struct LossTerms {
+    backend::LossRule rule = backend::LossRule::kL2;
+    const float* mask = nullptr;  // [rows][mask_length], repeated over a row; null: ones
+    int64_t mask_length = 1;
+    const float* c = nullptr;  // [rows]; null where f has none
+};
+
+struct WeightedLossArgs {
+    LossTerms terms;
     const void* prediction = nullptr;
     const void* target = nullptr;
     const float* weights = nullptr;  // [rows]
@@ -19,8 +29,9 @@ struct WeightedMseArgs {
 };
 inline constexpr int kLossPart = 2048;
 
-// dst = factor * weights[row] * (prediction - target)
-struct WeightedMseBackwardArgs {
+// dst = factor * weights[row] * mask * f'(prediction - target)
+struct WeightedLossBackwardArgs {
+    LossTerms terms;
     Extent extent;
     const void* prediction = nullptr;
     const void* target = nullptr;

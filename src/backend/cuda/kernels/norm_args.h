@@ -49,4 +49,17 @@ struct LayerNormArgs {
 inline constexpr int kLayerNormWarps = 4;
 inline constexpr int kLayerNormLaneElements = 40;  // elements of a row that a lane can hold
 
+// DoRA's scale of rows, a block each.
+struct DoraScaleArgs {
+    const void* v = nullptr;
+    const float* m = nullptr;
+    const float* dh = nullptr;  // backward only
+    float* h = nullptr;         // forward only
+    float* norms = nullptr;     // backward reads them
+    void* dv = nullptr;         // backward only
+    float* dm = nullptr;        // backward only
+    int64_t length = 0;         // elements a row
+    double eps = 0;
+};
+
 }  // namespace lora::cuda

@@ -21,4 +21,14 @@ struct ClipCoefficientArgs {
     double max_norm = 0;  // 0: no clipping
 };
 
+// The factors of one weight change; `factors` of them are there, the others have no elements.
+struct LimitNormArgs {
+    float* values[6] = {};
+    int64_t sizes[6] = {};
+    const float* sum_squares = nullptr;
+    float* stats = nullptr;  // [4]
+    double most = 0;
+    int factors = 1;
+};
+
 }  // namespace lora::cuda

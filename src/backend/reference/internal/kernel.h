@@ -82,6 +82,8 @@ void group_norm(const NodeRun& run);
 void group_norm_backward(const NodeRun& run);
 void layer_norm(const NodeRun& run);
 void layer_norm_backward(const NodeRun& run);
+void dora_scale(const NodeRun& run);
+void dora_scale_backward(const NodeRun& run);
 void attention(const NodeRun& run);
 void attention_backward(const NodeRun& run);
 void activation(const NodeRun& run);
@@ -94,11 +96,12 @@ void scale(const NodeRun& run);
 void add_channel(const NodeRun& run);
 void sum_spatial(const NodeRun& run);
 void mix_rows(const NodeRun& run);
+void dropout(const NodeRun& run);
 void embedding(const NodeRun& run);
 void timestep_embedding(const NodeRun& run);
 void dequantize(const NodeRun& run);
-void weighted_mse(const NodeRun& run);
-void weighted_mse_backward(const NodeRun& run);
+void weighted_loss(const NodeRun& run);
+void weighted_loss_backward(const NodeRun& run);
 void sum_squares(const NodeRun& run);
 void clip_coefficient(const NodeRun& run);
 void update_globals(const NodeRun& run);
@@ -106,6 +109,7 @@ void update_sums(const NodeRun& run);
 void update_step(const NodeRun& run);
 void update_step_8bit(const NodeRun& run);
 void update_factored(const NodeRun& run);
+void limit_norm(const NodeRun& run);
 
 }  // namespace ops
 
