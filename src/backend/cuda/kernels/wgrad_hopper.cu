@@ -142,17 +142,50 @@ __device__ __forceinline__ void wgrad_hopper(const HopperGradientArgs& args) {
             &sums[0][0], p.split, place, Tile::kMultiplyThreads, wait)) {
         return;
     }
+    // Through shared memory, so that rows are written in long pieces.
+    wait();  // nobody reads the stages any more
+    constexpr int kStride = Tile::kColumns + 4;
+    static_assert(Tile::kMultiplyThreads / 32 * 16 * kStride * 4 <=
+                  Tile::kStages * Tile::kStageBytes);
     const int lane = static_cast<int>(threadIdx.x) % 32;
     const int warp = static_cast<int>(threadIdx.x) / 32;
-    const int row = first.row + warp / 4 * (Tile::kRowTiles * 64) + warp % 4 * 16 + lane / 4;
+    float* own = reinterpret_cast<float*>(shared_raw + (base - shared_address(shared_raw))) +
+                 warp * 16 * kStride;
+    const int first_row = first.row + warp / 4 * (Tile::kRowTiles * 64) + warp % 4 * 16;
+    const int columns = p.in * p.taps;
+    const bool wide = p.half != 0 && p.taps == 1;
 #pragma unroll
     for (int r = 0; r < Tile::kRowTiles; ++r) {
+        __syncwarp();  // the rows before have left
 #pragma unroll
-        for (int j = 0; j < kOfTile; ++j) {
-            store_gradient<T>(p,
-                              row + r * 64 + j / 2 % 2 * 8,
-                              first.column + j / 4 * 8 + lane % 4 * 2 + j % 2,
-                              sums[r][j]);
+        for (int j = 0; j < kOfTile / 4; ++j) {
+            float* upper = own + lane / 4 * kStride + j * 8 + lane % 4 * 2;
+            float* lower = upper + 8 * kStride;
+            *reinterpret_cast<float2*>(upper) = make_float2(sums[r][j * 4], sums[r][j * 4 + 1]);
+            *reinterpret_cast<float2*>(lower) = make_float2(sums[r][j * 4 + 2], sums[r][j * 4 + 3]);
+        }
+        __syncwarp();
+        if (wide) {
+            for (int item = lane; item < 16 * (Tile::kColumns / 8); item += 32) {
+                const int y = item / (Tile::kColumns / 8);
+                const int x = item % (Tile::kColumns / 8) * 8;
+                const int row = first_row + r * 64 + y;
+                if (row >= p.out || first.column + x >= columns) continue;
+                Vector<T, 8> piece;
+#pragma unroll
+                for (int e = 0; e < 8; ++e) {
+                    piece.at[e] = from_float<T>(p.alpha * own[y * kStride + x + e]);
+                }
+                T* to =
+                    static_cast<T*>(p.dst) + static_cast<int64_t>(row) * columns + first.column + x;
+                *reinterpret_cast<Vector<T, 8>*>(to) = piece;
+            }
+            continue;
+        }
+        for (int item = lane; item < 16 * Tile::kColumns; item += 32) {
+            const int y = item / Tile::kColumns;
+            const int x = item % Tile::kColumns;
+            store_gradient<T>(p, first_row + r * 64 + y, first.column + x, own[y * kStride + x]);
         }
     }
 }
