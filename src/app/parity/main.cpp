@@ -131,6 +131,8 @@ void run_case(lora::parity::Bench& bench, const std::string& path, lora::parity:
         run_unet(bench, golden, report);
     } else if (kind == "train_steps") {
         run_train_steps(bench, golden, report);
+    } else if (kind == "network") {
+        run_network(bench, golden, report);
     } else if (kind == "sample") {
         run_sample(bench, golden, report);
     } else if (kind == "full_unet") {

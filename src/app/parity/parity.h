@@ -54,6 +54,7 @@ void run_clip_text(Bench& bench, const CaseFile& golden, Report& report);
 void run_vae(Bench& bench, const CaseFile& golden, Report& report);
 void run_unet(Bench& bench, const CaseFile& golden, Report& report);
 void run_train_steps(Bench& bench, const CaseFile& golden, Report& report);
+void run_network(Bench& bench, const CaseFile& golden, Report& report);
 void run_sample(Bench& bench, const CaseFile& golden, Report& report);
 // Computes its own full-size model; the bench's model file is not read.
 void run_full_unet(Bench& bench, const CaseFile& golden, Report& report);
