@@ -130,6 +130,12 @@ void write_safetensors(const std::string& path,
     file.commit();
 }
 
+uint64_t safetensors_bytes(const std::vector<PlannedTensor>& tensors, const Metadata& metadata) {
+    uint64_t bytes = header_bytes(in_file_order(tensors), metadata).size();
+    for (const PlannedTensor& item : tensors) bytes += item.num_bytes();
+    return bytes;
+}
+
 void write_tensors(const std::string& path,
                    const std::vector<PlannedTensor>& tensors,
                    const Metadata& metadata,

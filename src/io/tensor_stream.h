@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <span>
 #include <string>
@@ -32,6 +33,10 @@ void write_safetensors(const std::string& path,
 void write_checkpoint(const std::string& path,
                       const std::vector<PlannedTensor>& tensors,
                       const TensorMaker& maker);
+
+// Bytes of the file that write_safetensors would write.
+[[nodiscard]] uint64_t safetensors_bytes(const std::vector<PlannedTensor>& tensors,
+                                         const Metadata& metadata);
 
 // By the path's ending: .safetensors, or a PyTorch file, which has no place for metadata.
 void write_tensors(const std::string& path,

@@ -109,6 +109,46 @@ def checkpoint():
     put("checkpoint", "system", b"\x80\x02cos\nsystem\n(S'true'\ntR.")
 
 
+def lora():
+    q = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q"
+    conv = "lora_unet_mid_block_resnets_0_conv1"
+    peft = "unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q"
+    nan = b"\x00\x00\xc0\x7f"
+
+    def network(name, tensors, metadata=None):
+        header, data = ({"__metadata__": metadata} if metadata else {}), b""
+        for key, shape, *raw in tensors:
+            count = 1
+            for size in shape:
+                count *= size
+            raw = raw[0] if raw else b"".join(struct.pack("<f", (i % 7 - 3) / 4) for i in range(count))
+            header[key] = tensor("F32", shape, len(data), len(data) + len(raw))
+            data += raw
+        put("lora", name, model(header, data))
+
+    pair = [(q + ".lora_down.weight", [2, 5]), (q + ".lora_up.weight", [4, 2])]
+    network("lora", pair + [(q + ".alpha", [])])
+    network("locon", [(conv + ".lora_down.weight", [2, 3, 3, 3]), (conv + ".lora_up.weight", [4, 2, 1, 1])])
+    network("tucker", [(conv + ".lora_down.weight", [2, 3, 1, 1]), (conv + ".lora_mid.weight", [2, 2, 3, 3]),
+                       (conv + ".lora_up.weight", [4, 2, 1, 1])])
+    network("loha", [(f"{conv}.hada_w{n}_{p}", s) for n in "12" for p, s in (("a", [4, 2]), ("b", [2, 27]))])
+    network("loha_tucker", [(f"{conv}.hada_{k}", s) for n in "12" for k, s in
+                            (("t" + n, [2, 2, 3, 3]), (f"w{n}_a", [2, 4]), (f"w{n}_b", [2, 3]))])
+    network("lokr", [(q + ".lokr_w1", [2, 3]), (q + ".lokr_w2_a", [2, 1]), (q + ".lokr_w2_b", [1, 4]), (q + ".alpha", [])])
+    network("ia3", [(q + ".weight", [4]), (q + ".on_input", [])])
+    network("peft", [(peft + ".lora_A.weight", [2, 5]), (peft + ".lora_B.weight", [4, 2])],
+            {"lora_adapter_metadata": '{"unet.lora_alpha": 4, "unet.alpha_pattern": {"x": 1}}'})
+    network("processor", [("unet.mid_block.attn1.processor.to_out_lora.down.weight", [2, 5]),
+                          ("unet.mid_block.attn1.processor.to_out_lora.up.weight", [4, 2])])
+    network("half", pair[:1])
+    network("no_rank", [(q + ".lora_down.weight", [0, 5]), (q + ".lora_up.weight", [4, 0])])
+    network("misfit", [(q + ".lora_down.weight", [2, 5]), (q + ".lora_up.weight", [4, 3])])
+    network("nan_alpha", pair + [(q + ".alpha", [], nan)])
+    network("nan", [(q + ".lora_down.weight", [1, 1], nan), (q + ".lora_up.weight", [1, 1])])
+    network("dora", pair + [(q + ".dora_scale", [1, 5])])
+
+
 safetensors()
 image()
 checkpoint()
+lora()
