@@ -12,12 +12,14 @@
 namespace lora::data {
 
 struct Batch {
-    Tensor latents;                  // F32 [B, 4, h, w] as the latent source gave them (not scaled)
-    Tensor token_ids;                // I32 [B, C, 77]
-    Tensor loss_weights;             // F32 [B]
-    std::vector<int64_t> image_idx;  // [B] into Dataset::images
-    std::vector<int64_t> slots;      // [B] see epoch_plan.h: key of this draw's random numbers
-    std::vector<bool> flipped;       // [B]
+    // F32 [B, 4, h, w] as the latent source gave them; [B, 3, H, W] pixels with holds_pixels.
+    Tensor latents;
+    bool holds_pixels = false;
+    Tensor token_ids;                   // I32 [B, C, 77]
+    Tensor loss_weights;                // F32 [B]
+    std::vector<int64_t> image_idx;     // [B] into Dataset::images
+    std::vector<int64_t> slots;         // [B] see epoch_plan.h: key of this draw's random numbers
+    std::vector<bool> flipped;          // [B]
     std::vector<std::string> captions;  // [B] as tokenized
     ImageSize bucket;
     int64_t epoch = 1;      // 1-based

@@ -82,7 +82,13 @@ private:
 // One bucket with the pictures in it, for batches and metadata.
 struct BucketUse {
     ImageSize size;
-    int64_t count = 0;  // pictures times repeats
+    int64_t count = 0;        // pictures times repeats
+    int64_t dataset_idx = 0;  // into Dataset::groups
+    int64_t batch_size = 0;   // of a described data set; 0: the run's
+
+    [[nodiscard]] int64_t batch(int64_t run_batch_size) const {
+        return batch_size > 0 ? batch_size : run_batch_size;
+    }
 };
 
 }  // namespace lora::data

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -20,6 +21,8 @@ namespace lora::data {
 namespace {
 
 constexpr int64_t kMaxRepeats = 1'000'000'000;
+// A folder's own words for its trigger and class, when its name cannot say them.
+constexpr std::string_view kConceptFile = "_concept.txt";
 
 void warn(Diagnostics& list, std::string place, std::string text, std::string hint = {}) {
     list.push_back({Severity::kWarning, std::move(place), std::move(text), std::move(hint)});
@@ -55,8 +58,47 @@ ProbedPicture probe_picture(const std::string& path, const DatasetOptions& optio
     return out;
 }
 
+// What the captions of a folder are made with.
+struct FolderRules {
+    std::string caption_extension;
+    bool enable_wildcard = false;
+    std::string fallback;  // caption of pictures without a file
+    ConceptTrigger concept_trigger = ConceptTrigger::kFallback;
+    std::string separator;
+};
+
+// Puts the folder's trigger into its captions where the options ask for that.
+void add_trigger(ConceptFolder& folder,
+                 const FolderRules& rules,
+                 std::vector<ImageEntry>& images,
+                 Diagnostics& diagnostics) {
+    if (folder.is_reg || folder.trigger.empty()) return;
+    if (rules.concept_trigger == ConceptTrigger::kFallback) return;
+    const auto lacks = [&](const ImageEntry& image) {
+        return !names_trigger(image.caption, folder.trigger);
+    };
+    const auto count = std::count_if(images.begin(), images.end(), lacks);
+    const bool some_name_it =
+        std::ssize(images) - count > folder.num_without_caption;  // beside those without a file
+    if (count == 0 || (rules.concept_trigger == ConceptTrigger::kAuto && some_name_it)) return;
+    for (ImageEntry& image : images) {
+        if (lacks(image)) {
+            image.caption = with_trigger(image.caption, folder.trigger, rules.separator);
+        }
+    }
+    folder.trigger_in_front = true;
+    diagnostics.push_back({Severity::kNote,
+                           folder.path,
+                           fmt::format("{} captions do not name \"{}\", the folder's concept; it "
+                                       "is put in front of them",
+                                       count,
+                                       folder.trigger),
+                           "concept_trigger fallback leaves captions as they are"});
+}
+
 // Reads one concept folder; pictures that cannot be read are left out with a warning.
 std::vector<ImageEntry> scan_folder(ConceptFolder& folder,
+                                    const FolderRules& rules,
                                     const DatasetOptions& options,
                                     Diagnostics& diagnostics) {
     const std::vector<std::string> names = image_names(folder.path);
@@ -67,7 +109,8 @@ std::vector<ImageEntry> scan_folder(ConceptFolder& folder,
         pictures[n] = probe_picture(join_path(folder.path, names[n]), options);
     });
     std::vector<ImageEntry> images;
-    internal::CaptionReader captions(options, folder.concept_name);
+    internal::CaptionReader captions(
+        rules.caption_extension, rules.enable_wildcard, rules.fallback);
     TagCounter tags;
     for (const ProbedPicture& picture : pictures) {
         if (picture.error) {
@@ -87,9 +130,13 @@ std::vector<ImageEntry> scan_folder(ConceptFolder& folder,
         tags.add(entry.caption);
         images.push_back(std::move(entry));
     }
-    captions.report_missing(folder.path, diagnostics);
+    // Regularisation pictures need no captions.
+    if (!folder.is_reg) captions.report_missing(folder.path, diagnostics);
     folder.num_images = std::ssize(images);
+    folder.num_without_caption = captions.num_missing();
+    folder.caption_extension = rules.caption_extension;
     folder.tag_counts = tags.counts();
+    add_trigger(folder, rules, images, diagnostics);
     return images;
 }
 
@@ -97,6 +144,54 @@ struct FoundFolder {
     ConceptFolder folder;
     std::vector<ImageEntry> images;
 };
+
+// The folder's own words for trigger and class, if it has such a file; else what its name says.
+ConceptName concept_of(const std::string& path, const FolderName& name, FolderScheme scheme) {
+    const std::string own = join_path(path, kConceptFile);
+    if (!path_exists(own)) return read_concept(name.concept_name, scheme);
+    return concept_of_text(decode_text(read_text_file(own)).utf8);
+}
+
+// A folder of a parent; nothing where it is of no use.
+std::optional<FoundFolder> scan_child(const std::string& path,
+                                      bool is_reg,
+                                      const DatasetOptions& options,
+                                      Diagnostics& diagnostics) {
+    const std::string folder_name = base_name(path);
+    const auto name = parse_folder_name(folder_name);
+    if (!name) {
+        warn(diagnostics,
+             path,
+             fmt::format("folder \"{}\" is ignored: its name does not start with a number of "
+                         "repeats and an underscore",
+                         folder_name),
+             "name it like 10_concept");
+        return std::nullopt;
+    }
+    if (name->repeats < 1) return std::nullopt;
+    const ConceptName words = concept_of(path, *name, options.folder_names);
+    FoundFolder item;
+    item.folder.path = path;
+    item.folder.name = folder_name;
+    item.folder.concept_name = name->concept_name;
+    item.folder.repeats = name->repeats;
+    item.folder.is_reg = is_reg;
+    item.folder.trigger = words.trigger;
+    item.folder.class_name = words.class_name;
+    const FolderRules rules = {.caption_extension = options.caption_extension,
+                               .enable_wildcard = options.enable_wildcard,
+                               .fallback = words.caption,
+                               .concept_trigger = options.concept_trigger,
+                               .separator = options.caption_separator};
+    item.images = scan_folder(item.folder, rules, options, diagnostics);
+    if (item.images.empty()) {
+        warn(diagnostics,
+             path,
+             fmt::format("folder \"{}\" is ignored: it holds no usable picture", folder_name));
+        return std::nullopt;
+    }
+    return item;
+}
 
 std::vector<FoundFolder> scan_parent(const std::string& parent,
                                      bool is_reg,
@@ -109,36 +204,42 @@ std::vector<FoundFolder> scan_parent(const std::string& parent,
     std::vector<FoundFolder> found;
     for (const DirectoryEntry& entry : list_directory(parent)) {
         if (!entry.is_directory) continue;
-        const std::string path = join_path(parent, entry.name);
-        const auto name = parse_folder_name(entry.name);
-        if (!name) {
-            warn(diagnostics,
-                 path,
-                 fmt::format("folder \"{}\" is ignored: its name does not start with a number of "
-                             "repeats and an underscore",
-                             entry.name),
-                 "name it like 10_concept");
-            continue;
-        }
-        if (name->repeats < 1) continue;
-        FoundFolder item;
-        item.folder = {.path = path,
-                       .name = entry.name,
-                       .concept_name = name->concept_name,
-                       .repeats = name->repeats,
-                       .num_images = 0,
-                       .is_reg = is_reg,
-                       .tag_counts = {}};
-        item.images = scan_folder(item.folder, options, diagnostics);
-        if (item.images.empty()) {
-            warn(diagnostics,
-                 path,
-                 fmt::format("folder \"{}\" is ignored: it holds no usable picture", entry.name));
-            continue;
-        }
-        found.push_back(std::move(item));
+        auto item = scan_child(join_path(parent, entry.name), is_reg, options, diagnostics);
+        if (item) found.push_back(std::move(*item));
     }
     return found;
+}
+
+// A folder of a described data set; nothing where it holds no picture.
+std::optional<FoundFolder> scan_subset(const SubsetPlan& plan,
+                                       const DatasetOptions& options,
+                                       Diagnostics& diagnostics) {
+    if (!is_directory(plan.image_dir)) {
+        throw Error(ErrorCode::kIo, fmt::format("there is no folder {}", plan.image_dir))
+            .with_hint(fmt::format("check image_dir in {}", options.dataset_config));
+    }
+    std::string path = plan.image_dir;
+    while (path.size() > 1 && (path.back() == '/' || path.back() == '\\')) path.pop_back();
+    FoundFolder item;
+    item.folder.path = path;
+    item.folder.name = base_name(path);
+    item.folder.concept_name = plan.class_tokens.value_or("");
+    item.folder.class_tokens = plan.class_tokens;
+    item.folder.repeats = plan.num_repeats;
+    item.folder.is_reg = plan.is_reg;
+    item.folder.trigger = item.folder.concept_name;
+    item.folder.options = plan.options;
+    const FolderRules rules = {.caption_extension = plan.caption_extension,
+                               .enable_wildcard = plan.options.caption.enable_wildcard,
+                               .fallback = item.folder.concept_name,
+                               .concept_trigger = options.concept_trigger,
+                               .separator = plan.options.caption.caption_separator};
+    item.images = scan_folder(item.folder, rules, options, diagnostics);
+    if (item.images.empty()) {
+        warn(diagnostics, path, "this folder holds no usable picture and is left out");
+        return std::nullopt;
+    }
+    return item;
 }
 
 // Explains why nothing was found, in the words that help: an empty folder, a concept folder given
@@ -232,44 +333,104 @@ void TagCounter::add(std::string_view caption) {
     }
 }
 
-ScanResult scan_dataset(const DatasetOptions& options) {
-    ScanResult result;
-    Dataset& dataset = result.dataset;
-    const auto add = [&](std::vector<FoundFolder> found) {
-        std::vector<ImageEntry> images;
-        for (FoundFolder& item : found) {
-            for (ImageEntry& image : item.images) {
-                image.folder_idx = std::ssize(dataset.folders);
-                images.push_back(std::move(image));
-            }
-            dataset.folders.push_back(std::move(item.folder));
+const SubsetOptions* Dataset::options_of(const ImageEntry& image) const {
+    const auto idx = static_cast<size_t>(image.folder_idx);
+    if (idx >= folders.size() || !folders[idx].options) return nullptr;
+    return &*folders[idx].options;
+}
+
+namespace {
+
+// Adds folders to the data set; their pictures, to be put into training order.
+std::vector<ImageEntry> add_folders(Dataset& dataset, std::vector<FoundFolder> found) {
+    std::vector<ImageEntry> images;
+    for (FoundFolder& item : found) {
+        for (ImageEntry& image : item.images) {
+            image.folder_idx = std::ssize(dataset.folders);
+            images.push_back(std::move(image));
         }
-        return images;
-    };
+        dataset.folders.push_back(std::move(item.folder));
+    }
+    return images;
+}
+
+// Appends training pictures, then as many regularisation pictures as balance them.
+void add_pictures(Dataset& dataset,
+                  std::vector<ImageEntry> train,
+                  const std::vector<ImageEntry>& reg,
+                  double prior_loss_weight) {
+    const int64_t target = sum_repeats(train);
+    dataset.num_train_images += target;
+    dataset.num_reg_images += sum_repeats(reg);
+    for (ImageEntry& image : train) dataset.images.push_back(std::move(image));
+    for (ImageEntry& image : balance_reg(reg, target)) {
+        image.loss_weight = static_cast<float>(prior_loss_weight);
+        dataset.images.push_back(std::move(image));
+    }
+}
+
+ScanResult scan_plans(const DatasetOptions& options) {
+    ScanResult result;
+    for (const DatasetPlan& plan : options.plans) {
+        std::vector<FoundFolder> train;
+        std::vector<FoundFolder> reg;
+        std::set<std::string> seen;
+        for (const SubsetPlan& subset : plan.subsets) {
+            if (!seen.insert(subset.image_dir).second) {
+                warn(result.diagnostics,
+                     subset.image_dir,
+                     "this folder is named twice in one data set; the second one is left out");
+                continue;
+            }
+            auto item = scan_subset(subset, options, result.diagnostics);
+            if (!item) continue;
+            item->folder.dataset_idx = std::ssize(result.dataset.groups);
+            (subset.is_reg ? reg : train).push_back(std::move(*item));
+        }
+        if (train.empty()) {
+            warn(result.diagnostics,
+                 options.dataset_config,
+                 "a data set without a usable training picture is left out");
+            continue;
+        }
+        result.dataset.groups.push_back({plan.batch_size, plan.bucket});
+        std::vector<ImageEntry> train_images = add_folders(result.dataset, std::move(train));
+        const std::vector<ImageEntry> reg_images = add_folders(result.dataset, std::move(reg));
+        add_pictures(
+            result.dataset, std::move(train_images), reg_images, options.prior_loss_weight);
+    }
+    if (result.dataset.images.empty()) {
+        throw Error(ErrorCode::kData,
+                    fmt::format("no usable picture in the folders of {}", options.dataset_config))
+            .with_hint("image_dir names folders that hold the pictures themselves");
+    }
+    return result;
+}
+
+}  // namespace
+
+ScanResult scan_dataset(const DatasetOptions& options) {
+    if (!options.plans.empty()) return scan_plans(options);
+    ScanResult result;
     auto train = scan_parent(options.train_data_dir, false, options, result.diagnostics);
     if (train.empty()) throw_nothing_found(options.train_data_dir, result.diagnostics);
-    dataset.images = add(std::move(train));
-    dataset.num_train_images = sum_repeats(dataset.images);
+    std::vector<ImageEntry> train_images = add_folders(result.dataset, std::move(train));
     if (const size_t loose = image_names(options.train_data_dir).size(); loose > 0) {
         warn(result.diagnostics,
              options.train_data_dir,
              fmt::format("{} pictures lie beside the concept folders and are not used", loose));
     }
-    if (options.reg_data_dir.empty()) return result;
-
-    auto found = scan_parent(options.reg_data_dir, true, options, result.diagnostics);
-    if (found.empty()) {
-        warn(result.diagnostics,
-             options.reg_data_dir,
-             "no usable regularisation picture in this folder");
+    std::vector<ImageEntry> reg_images;
+    if (!options.reg_data_dir.empty()) {
+        auto found = scan_parent(options.reg_data_dir, true, options, result.diagnostics);
+        if (found.empty()) {
+            warn(result.diagnostics,
+                 options.reg_data_dir,
+                 "no usable regularisation picture in this folder");
+        }
+        reg_images = add_folders(result.dataset, std::move(found));
     }
-    std::vector<ImageEntry> reg = add(std::move(found));
-    dataset.num_reg_images = sum_repeats(reg);
-    reg = balance_reg(reg, dataset.num_train_images);
-    for (ImageEntry& image : reg) {
-        image.loss_weight = static_cast<float>(options.prior_loss_weight);
-        dataset.images.push_back(std::move(image));
-    }
+    add_pictures(result.dataset, std::move(train_images), reg_images, options.prior_loss_weight);
     return result;
 }
 

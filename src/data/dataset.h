@@ -15,6 +15,8 @@
 
 #include "base/diagnostic.h"
 #include "data/bucket.h"
+#include "data/concept.h"
+#include "data/subset.h"
 
 namespace lora::data {
 
@@ -26,6 +28,13 @@ struct DatasetOptions {
     bool apply_exif = true;                      // sizes as a viewer shows them; kohya: false
     bool check_pixels = true;  // decode every picture once, so that broken ones are left out here
     double prior_loss_weight = 1.0;  // loss weight of regularisation pictures
+    FolderScheme folder_names = FolderScheme::kLiteral;
+    ConceptTrigger concept_trigger = ConceptTrigger::kFallback;
+    std::string caption_separator = ",";  // between a trigger put in front and the rest
+    // A description of the data set, read from this file into `plans`; the folders above are not
+    // used then.
+    std::string dataset_config = {};
+    std::vector<DatasetPlan> plans = {};
 };
 
 // One picture. Pictures are kept in training order: train folders, then registered reg pictures.
@@ -49,14 +58,32 @@ struct ConceptFolder {
     int64_t repeats = 1;
     int64_t num_images = 0;
     bool is_reg = false;
-    TagCounts tag_counts = {};  // over raw captions, without repeats
+    TagCounts tag_counts = {};  // over captions as the files have them, without repeats
+    std::string trigger = {};
+    std::string class_name = {};
+    bool trigger_in_front = false;    // captions of files got the trigger
+    int64_t num_without_caption = 0;  // pictures that have no file of their own
+    std::string caption_extension = {};
+    std::optional<std::string> class_tokens = {};  // as the data set's description gives them
+    std::optional<SubsetOptions> options = {};     // none: the run's
+    int64_t dataset_idx = 0;                       // into Dataset::groups
+};
+
+// Folders that share buckets and batches; see DatasetPlan.
+struct DatasetGroup {
+    int64_t batch_size = 1;
+    BucketOptions bucket = {};
 };
 
 struct Dataset {
     std::vector<ImageEntry> images = {};
     std::vector<ConceptFolder> folders = {};
-    int64_t num_train_images = 0;  // sum of repeats
-    int64_t num_reg_images = 0;    // nominal sum of repeats, before balancing
+    int64_t num_train_images = 0;           // sum of repeats
+    int64_t num_reg_images = 0;             // nominal sum of repeats, before balancing
+    std::vector<DatasetGroup> groups = {};  // of a described data set; else none
+
+    // What the folder of a picture says; null where the run's options hold.
+    [[nodiscard]] const SubsetOptions* options_of(const ImageEntry& image) const;
 };
 
 struct ScanResult {

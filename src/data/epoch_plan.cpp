@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -27,16 +28,28 @@ int64_t BucketedDataset::image_of_slot(int64_t slot) const {
 
 int64_t BucketedDataset::num_batches(int64_t batch_size) const {
     int64_t total = 0;
-    for (const BucketUse& bucket : buckets) total += data::num_batches(bucket.count, batch_size);
+    for (const BucketUse& bucket : buckets) {
+        total += data::num_batches(bucket.count, bucket.batch(batch_size));
+    }
     return total;
 }
 
 BucketedDataset assign_buckets(Dataset dataset, const BucketChooser& chooser) {
     BucketedDataset out;
-    std::map<ImageSize, int64_t> counts;
+    using Key = std::pair<int64_t, ImageSize>;  // data set and size
+    std::map<Key, int64_t> counts;
+    std::vector<BucketChooser> choosers;
+    for (const DatasetGroup& group : dataset.groups) choosers.emplace_back(group.bucket);
+    const auto group_of = [&](const ImageEntry& image) {
+        if (choosers.empty()) return int64_t{0};
+        return dataset.folders[static_cast<size_t>(image.folder_idx)].dataset_idx;
+    };
     out.first_slot.push_back(0);
     for (const ImageEntry& image : dataset.images) {
-        const BucketChoice choice = chooser.choose(image.size);
+        const int64_t group = group_of(image);
+        const BucketChoice choice = choosers.empty()
+                                        ? chooser.choose(image.size)
+                                        : choosers[static_cast<size_t>(group)].choose(image.size);
         if (choice.bucket.width_px == 0 || choice.bucket.height_px == 0) {
             throw Error(ErrorCode::kData,
                         fmt::format("{} ({} px) is too small for a bucket without enlarging it",
@@ -44,7 +57,7 @@ BucketedDataset assign_buckets(Dataset dataset, const BucketChooser& chooser) {
                                     to_string(image.size)))
                 .with_hint("remove the picture, enlarge it, or switch bucket_no_upscale off");
         }
-        counts[choice.bucket] += image.repeats;
+        counts[{group, choice.bucket}] += image.repeats;
         out.mean_ar_error += std::abs(choice.ar_error);
         out.first_slot.push_back(out.first_slot.back() + image.repeats);
         if (out.first_slot.back() > kMaxSlots) {
@@ -56,13 +69,18 @@ BucketedDataset assign_buckets(Dataset dataset, const BucketChooser& chooser) {
         out.choices.push_back(choice);
     }
     if (!dataset.images.empty()) out.mean_ar_error /= static_cast<double>(dataset.images.size());
-    std::map<ImageSize, int64_t> index;
-    for (const auto& [size, count] : counts) {
-        index[size] = std::ssize(out.buckets);
-        out.buckets.push_back({size, count});
+    std::map<Key, int64_t> index;
+    for (const auto& [key, count] : counts) {
+        index[key] = std::ssize(out.buckets);
+        BucketUse use = {key.second, count, key.first, 0};
+        if (!choosers.empty()) {
+            use.batch_size = dataset.groups[static_cast<size_t>(key.first)].batch_size;
+        }
+        out.buckets.push_back(use);
     }
-    for (const BucketChoice& choice : out.choices)
-        out.bucket_idx.push_back(index.at(choice.bucket));
+    for (size_t i = 0; i < out.choices.size(); ++i) {
+        out.bucket_idx.push_back(index.at({group_of(dataset.images[i]), out.choices[i].bucket}));
+    }
     out.dataset = std::move(dataset);
     return out;
 }
@@ -83,8 +101,9 @@ std::vector<BatchPlan> plan_epoch(const BucketedDataset& data,
         Rng rng(
             seed, RngStream::kShuffle, static_cast<uint64_t>(epoch), static_cast<uint32_t>(b + 1));
         rng.shuffle(slots[b]);
-        for (size_t at = 0; at < slots[b].size(); at += static_cast<size_t>(batch_size)) {
-            const size_t end = std::min(slots[b].size(), at + static_cast<size_t>(batch_size));
+        const auto batch = static_cast<size_t>(data.buckets[b].batch(batch_size));
+        for (size_t at = 0; at < slots[b].size(); at += batch) {
+            const size_t end = std::min(slots[b].size(), at + batch);
             const auto begin = slots[b].begin();
             batches.push_back({static_cast<int64_t>(b),
                                {begin + static_cast<std::ptrdiff_t>(at),

@@ -17,17 +17,18 @@ namespace lora::data {
 struct BucketedDataset {
     Dataset dataset;
     std::vector<BucketChoice> choices;  // one a picture
-    std::vector<BucketUse> buckets;     // used ones by (width, height); count includes repeats
+    std::vector<BucketUse> buckets;     // used ones by (data set, width, height), with repeats
     std::vector<int64_t> bucket_idx;    // one a picture
     std::vector<int64_t> first_slot;    // one a picture, then the total
     double mean_ar_error = 0;           // mean of |ar_error| over pictures, without repeats
 
     [[nodiscard]] int64_t num_slots() const { return first_slot.back(); }
     [[nodiscard]] int64_t image_of_slot(int64_t slot) const;
-    // Sum over the buckets.
+    // Sum over the buckets; `batch_size` is the run's, for buckets without one of their own.
     [[nodiscard]] int64_t num_batches(int64_t batch_size) const;
 };
 
+// A described data set has choosers of its own; `chooser` serves all others.
 // Errors  kData naming the picture that is too small for any bucket (no_upscale only).
 [[nodiscard]] BucketedDataset assign_buckets(Dataset dataset, const BucketChooser& chooser);
 

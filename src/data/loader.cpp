@@ -42,10 +42,13 @@ Batch BatchMaker::make(int64_t epoch, int64_t batch_idx) {
     for (const int64_t slot : plan.slots) {
         const int64_t image = data_.image_of_slot(slot);
         batch.image_idx.push_back(image);
-        weights.push_back(data_.dataset.images[static_cast<size_t>(image)].loss_weight);
+        const ImageEntry& entry = data_.dataset.images[static_cast<size_t>(image)];
+        const SubsetOptions* own = data_.dataset.options_of(entry);
+        const bool may_flip = own != nullptr ? own->augment.flip_aug : options_.flip_aug;
+        weights.push_back(entry.loss_weight);
         Rng flip(
             options_.seed, RngStream::kFlip, static_cast<uint64_t>(epoch), narrow<uint32_t>(slot));
-        batch.flipped.push_back(options_.flip_aug && flip.below(2) == 1);
+        batch.flipped.push_back(may_flip && flip.below(2) == 1);
         batch.captions.push_back(caption_of(slot, image, batch));
     }
     batch.loss_weights = Tensor::from_floats({batch.size()}, weights);
@@ -58,15 +61,20 @@ std::string BatchMaker::caption_of(int64_t slot, int64_t image_idx, const Batch&
     PhiloxCaptionRandom random(options_.seed, batch.epoch, narrow<uint32_t>(slot));
     const CaptionPlace place = {
         .epoch = batch.epoch, .step = batch.step, .max_train_steps = options_.plan.max_train_steps};
-    return process_caption(data_.dataset.images[static_cast<size_t>(image_idx)].caption,
-                           options_.caption,
-                           place,
-                           random);
+    const ImageEntry& image = data_.dataset.images[static_cast<size_t>(image_idx)];
+    const SubsetOptions* own = data_.dataset.options_of(image);
+    return process_caption(
+        image.caption, own != nullptr ? own->caption : options_.caption, place, random);
 }
 
 void BatchMaker::fill_latents(Batch& batch) const {
+    batch.holds_pixels = static_cast<bool>(options_.pixels);
     for (size_t i = 0; i < batch.image_idx.size(); ++i) {
-        const Tensor latent = latents_(batch.image_idx[i], batch.flipped[i]);
+        const Tensor latent =
+            options_.pixels
+                ? options_.pixels(
+                      {batch.image_idx[i], batch.slots[i], batch.epoch, batch.flipped[i]})
+                : latents_(batch.image_idx[i], batch.flipped[i]);
         LORA_CHECK(latent.dtype() == DType::kF32 && latent.shape().num_axes() == 3);
         if (i == 0) {
             const Shape& s = latent.shape();

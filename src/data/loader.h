@@ -23,10 +23,18 @@
 
 namespace lora::data {
 
+// One draw of one picture.
+struct PictureDraw {
+    int64_t image_idx = 0;
+    int64_t slot = 0;
+    int64_t epoch = 1;
+    bool flipped = false;
+};
+
 struct LoaderOptions {
     uint64_t seed = 0;
     int64_t batch_size = 1;
-    bool flip_aug = false;  // mirror with probability 1/2 a draw
+    bool flip_aug = false;  // mirror with probability 1/2 a draw; folders may say otherwise
     int64_t gradient_accumulation_steps = 1;
     CaptionOptions caption = {};
     text::ChunkOptions chunks = {};
@@ -34,6 +42,8 @@ struct LoaderOptions {
     int64_t first_epoch = 1;  // where to start
     int64_t first_batch_idx = 0;
     size_t batches_ahead = 4;
+    // Set: batches hold pixels of each draw in place of latents.
+    std::function<Tensor(const PictureDraw&)> pixels = {};
 };
 
 // The latent of a picture for its bucket, F32 [4, h, w]; flipped: of the mirrored picture.

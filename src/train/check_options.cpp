@@ -54,24 +54,42 @@ private:
     }
 
     void check_data() {
-        if (o_.dataset.train_data_dir.empty()) {
+        if (o_.dataset.train_data_dir.empty() && o_.dataset.dataset_config.empty()) {
             refuse("train_data_dir",
                    "no folder of pictures is given",
                    "--train_data_dir names the parent of folders like 10_cat");
         }
         at_least("train_batch_size", o_.latents.train_batch_size, 1);
         at_least("vae_batch_size", o_.latents.vae_batch_size, 1);
-        if (o_.latents.random_crop) {
-            refuse("random_crop",
-                   "pictures are encoded once, so they cannot be cropped at random",
-                   "leave random_crop out");
-        }
-        if (o_.latents.color_aug) {
-            refuse("color_aug",
-                   "pictures are encoded once, so their colours cannot vary",
-                   "leave color_aug out");
-        }
+        check_augmentation();
         for (const Diagnostic& item : data::check_bucket_options(o_.bucket)) found_.push_back(item);
+    }
+
+    void check_augmentation() {
+        const LatentOptions& l = o_.latents;
+        const std::pair<const char*, bool> changing[] = {
+            {"random_crop", l.random_crop},
+            {"color_aug", l.color_aug},
+            {"face_crop_aug_range", l.face_crop_aug_range.has_value()}};
+        for (const auto& [name, on] : changing) {
+            if (!on || !l.cache_latents) continue;
+            refuse(name,
+                   fmt::format("{} makes another picture of every draw, so latents cannot be kept",
+                               name),
+                   "set cache_latents to false, or leave it out");
+        }
+        if (!l.face_crop_aug_range) return;
+        const data::FaceCropRange& range = *l.face_crop_aug_range;
+        if (!(range.low > 0 && range.low <= range.high)) {
+            refuse("face_crop_aug_range",
+                   "the two shares of face_crop_aug_range must rise from above 0",
+                   "2.0,4.0 for example");
+        }
+        if (o_.bucket.enable_bucket) {
+            refuse("face_crop_aug_range",
+                   "face_crop_aug_range crops to one resolution",
+                   "set enable_bucket to false");
+        }
     }
 
     void check_network() {

@@ -19,6 +19,7 @@
 #include "data/npz_file.h"
 #include "io/image_codec.h"
 #include "train/graph_runner.h"
+#include "train/internal/vae_graph.h"
 #include "train/latents.h"
 
 namespace lora::train {
@@ -28,6 +29,8 @@ struct Item {
     int64_t image_idx = 0;
     bool flipped = false;
 };
+
+}  // namespace
 
 ir::Graph build_encoder_graph(const EncodeRequest& request, int64_t batch, data::ImageSize size) {
     ir::Graph graph;
@@ -40,6 +43,8 @@ ir::Graph build_encoder_graph(const EncodeRequest& request, int64_t batch, data:
     graph.mark_output(posterior.logvar, "logvar");
     return graph;
 }
+
+namespace {
 
 // Identifies the encoder's weights.
 std::string encoder_hash(const EncodeRequest& request) {
@@ -108,6 +113,11 @@ private:
     [[nodiscard]] const data::BucketChoice& choice(int64_t idx) const {
         return request_.data->choices[static_cast<size_t>(idx)];
     }
+    // Whether draws of the picture may be mirrored.
+    [[nodiscard]] bool flips(int64_t idx) const {
+        const data::SubsetOptions* own = request_.data->dataset.options_of(image(idx));
+        return own != nullptr ? own->augment.flip_aug : request_.options->flip_aug;
+    }
     [[nodiscard]] Shape posterior_shape(int64_t idx) const {
         const int64_t unit = request_.vae.px_per_latent();
         const data::ImageSize size = choice(idx).bucket;
@@ -119,7 +129,7 @@ private:
         for (size_t i = 0; i < request_.data->bucket_idx.size(); ++i) {
             if (request_.data->bucket_idx[i] != bucket) continue;
             items.push_back({static_cast<int64_t>(i), false});
-            if (request_.options->flip_aug) items.push_back({static_cast<int64_t>(i), true});
+            if (flips(static_cast<int64_t>(i))) items.push_back({static_cast<int64_t>(i), true});
         }
         return items;
     }
@@ -284,7 +294,7 @@ private:
 
     // Written once both the picture and, with flip_aug, its mirror image are there.
     void write_kohya(const Item& item) {
-        if (item.flipped != request_.options->flip_aug) return;
+        if (item.flipped != flips(item.image_idx)) return;
         const data::ImageEntry& entry = image(item.image_idx);
         const auto unscaled = [&](bool flipped) {
             const Tensor scaled = store_.latent(item.image_idx, flipped);
@@ -302,7 +312,7 @@ private:
             .original_size = entry.size,
             .crop_ltrb = data::kohya_crop_ltrb(choice(item.image_idx).bucket, entry.size),
             .latents_flipped = std::nullopt};
-        if (request_.options->flip_aug) latents.latents_flipped = unscaled(true);
+        if (flips(item.image_idx)) latents.latents_flipped = unscaled(true);
         data::store_kohya_latents(data::kohya_npz_path(entry.path, entry.size), latents);
     }
 
@@ -321,6 +331,15 @@ private:
 
 std::vector<UnreadablePicture> encode_latents(const EncodeRequest& request, LatentStore& store) {
     return Encoder(request, store).run();
+}
+
+size_t encoder_weight_bytes(const EncodeRequest& request) {
+    size_t sum = 0;
+    for (const io::TensorInfo& info : request.vae_file->tensors()) {
+        if (!info.name.starts_with(request.vae.prefix + "encoder.")) continue;
+        sum += static_cast<size_t>(info.shape.num_elements()) * dtype_bytes(request.dtype);
+    }
+    return sum;
 }
 
 size_t vae_arena_bytes(const EncodeRequest& request) {

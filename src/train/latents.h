@@ -84,6 +84,9 @@ struct UnreadablePicture {
 [[nodiscard]] std::vector<UnreadablePicture> encode_latents(const EncodeRequest& request,
                                                             LatentStore& store);
 
+// What the encoder's weights take in the type of its computations.
+[[nodiscard]] size_t encoder_weight_bytes(const EncodeRequest& request);
+
 // Arena of the VAE encoder for the largest bucket, planned only.
 [[nodiscard]] size_t vae_arena_bytes(const EncodeRequest& request);
 

@@ -62,6 +62,97 @@ OrderedJson buckets_json(const data::BucketedDataset& data) {
     return {{"buckets", buckets}, {"mean_img_ar_error", data.mean_ar_error}};
 }
 
+OrderedJson text_or_null(const std::string& text) {
+    return text.empty() ? OrderedJson(nullptr) : OrderedJson(text);
+}
+
+OrderedJson subset_json(const data::ConceptFolder& folder) {
+    const data::SubsetOptions options = folder.options.value_or(data::SubsetOptions{});
+    return {{"img_count", folder.num_images},
+            {"num_repeats", folder.repeats},
+            {"color_aug", options.augment.color_aug},
+            {"flip_aug", options.augment.flip_aug},
+            {"random_crop", options.augment.random_crop},
+            {"shuffle_caption", options.caption.shuffle_caption},
+            {"keep_tokens", options.caption.keep_tokens},
+            {"keep_tokens_separator", text_or_null(options.caption.keep_tokens_separator)},
+            {"secondary_separator", text_or_null(options.caption.secondary_separator)},
+            {"enable_wildcard", options.caption.enable_wildcard},
+            {"caption_prefix", text_or_null(options.caption.caption_prefix)},
+            {"caption_suffix", text_or_null(options.caption.caption_suffix)},
+            {"image_dir", folder.name},
+            {"class_tokens",
+             folder.class_tokens ? OrderedJson(*folder.class_tokens) : OrderedJson(nullptr)},
+            {"is_reg", folder.is_reg}};
+}
+
+// One data set of a description; the rest of the file is about all of them together.
+OrderedJson dataset_json(const data::BucketedDataset& data, int64_t idx) {
+    const data::DatasetGroup& group = data.dataset.groups[static_cast<size_t>(idx)];
+    OrderedJson subsets = OrderedJson::array();
+    OrderedJson tags = OrderedJson::object();
+    int64_t counts[2] = {0, 0};
+    for (const data::ConceptFolder& folder : data.dataset.folders) {
+        if (folder.dataset_idx != idx) continue;
+        subsets.push_back(subset_json(folder));
+        counts[folder.is_reg ? 1 : 0] += folder.num_images * folder.repeats;
+        OrderedJson& counted = tags[folder.name];
+        if (counted.is_null()) counted = OrderedJson::object();
+        for (const auto& [tag, count] : folder.tag_counts) {
+            counted[tag] = counted.value(tag, int64_t{0}) + count;
+        }
+    }
+    OrderedJson buckets = OrderedJson::object();
+    for (const data::BucketUse& use : data.buckets) {
+        if (use.dataset_idx != idx) continue;
+        buckets[fmt::format("{}", buckets.size())] = {
+            {"resolution", OrderedJson::array({use.size.width_px, use.size.height_px})},
+            {"count", use.count}};
+    }
+    OrderedJson info = {{"buckets", buckets}, {"mean_img_ar_error", data.mean_ar_error}};
+    return {
+        {"is_dreambooth", true},
+        {"batch_size_per_device", group.batch_size},
+        {"num_train_images", counts[0]},
+        {"num_reg_images", counts[1]},
+        {"resolution",
+         OrderedJson::array({group.bucket.resolution.width_px, group.bucket.resolution.height_px})},
+        {"enable_bucket", group.bucket.enable_bucket},
+        {"min_bucket_reso", group.bucket.min_bucket_reso_px},
+        {"max_bucket_reso", group.bucket.max_bucket_reso_px},
+        {"tag_frequency", tags},
+        {"bucket_info", group.bucket.enable_bucket ? info : OrderedJson(nullptr)},
+        {"subsets", subsets}};
+}
+
+// Folders of one name get " (2)", " (3)" behind it.
+std::string free_name(const OrderedJson& taken, const std::string& name) {
+    std::string out = name;
+    for (int i = 2; taken.contains(out); ++i) out = fmt::format("{} ({})", name, i);
+    return out;
+}
+
+void add_described_data(const data::BucketedDataset& data, io::Metadata& m) {
+    OrderedJson sets = OrderedJson::array();
+    for (int64_t i = 0; i < std::ssize(data.dataset.groups); ++i) {
+        sets.push_back(dataset_json(data, i));
+    }
+    OrderedJson dirs[2] = {OrderedJson::object(), OrderedJson::object()};
+    OrderedJson tags = OrderedJson::object();
+    for (const data::ConceptFolder& folder : data.dataset.folders) {
+        OrderedJson& place = dirs[folder.is_reg ? 1 : 0];
+        place[free_name(place, folder.name)] = {{"n_repeats", folder.repeats},
+                                                {"img_count", folder.num_images}};
+        OrderedJson counts = OrderedJson::object();
+        for (const auto& [tag, count] : folder.tag_counts) counts[tag] = count;
+        tags[free_name(tags, folder.name)] = counts;
+    }
+    m["ss_datasets"] = python_json(sets);
+    m["ss_dataset_dirs"] = python_json(dirs[0]);
+    m["ss_reg_dataset_dirs"] = python_json(dirs[1]);
+    m["ss_tag_frequency"] = python_json(tags);
+}
+
 // "torch.optim.adamw.AdamW(weight_decay=0.1,betas=(0.9, 0.99))"
 std::string optimizer_text(const OptimizerOptions& options) {
     std::string args;
@@ -152,7 +243,10 @@ void add_training(const MetadataInputs& in, io::Metadata& m) {
     m["ss_caption_dropout_every_n_epochs"] =
         fmt::format("{}", o.caption.caption_dropout_every_n_epochs);
     m["ss_caption_tag_dropout_rate"] = python_float(o.caption.caption_tag_dropout_rate);
-    m["ss_face_crop_aug_range"] = kNone;
+    const auto& face = o.latents.face_crop_aug_range;
+    m["ss_face_crop_aug_range"] =
+        face ? fmt::format("({}, {})", python_float(face->low), python_float(face->high))
+             : std::string(kNone);
     m["ss_prior_loss_weight"] = python_float(o.dataset.prior_loss_weight);
     m["ss_min_snr_gamma"] = nonzero(o.loss.weight.min_snr_gamma);
     m["ss_scale_weight_norms"] = kNone;
@@ -190,19 +284,35 @@ void add_validation(io::Metadata& m) {
     m["ss_resize_interpolation"] = kNone;
 }
 
+// The trigger and class of each folder that is trained, for whoever uses the file.
+void add_concepts(const data::Dataset& dataset, io::Metadata& m) {
+    OrderedJson concepts = OrderedJson::object();
+    for (const data::ConceptFolder& folder : dataset.folders) {
+        if (folder.is_reg || folder.trigger.empty()) continue;
+        concepts[folder.name] = {{"trigger", folder.trigger}};
+        if (!folder.class_name.empty()) concepts[folder.name]["class"] = folder.class_name;
+    }
+    if (!concepts.empty()) m["lora_cpp.concepts"] = concepts.dump();
+}
+
 void add_data(const MetadataInputs& in, io::Metadata& m) {
     const TrainOptions& o = *in.options;
     const data::Dataset& dataset = in.data->dataset;
+    add_concepts(dataset, m);
     m["ss_num_train_images"] = fmt::format("{}", dataset.num_train_images);
     m["ss_num_reg_images"] = fmt::format("{}", dataset.num_reg_images);
+    if (!dataset.groups.empty()) {
+        add_described_data(*in.data, m);
+        return;
+    }
     m["ss_batch_size_per_device"] = fmt::format("{}", o.latents.train_batch_size);
     m["ss_total_batch_size"] =
         fmt::format("{}", o.latents.train_batch_size * o.length.gradient_accumulation_steps);
     m["ss_resolution"] =
         fmt::format("({}, {})", o.bucket.resolution.width_px, o.bucket.resolution.height_px);
-    m["ss_color_aug"] = "False";
+    m["ss_color_aug"] = python_bool(o.latents.color_aug);
     m["ss_flip_aug"] = python_bool(o.latents.flip_aug);
-    m["ss_random_crop"] = "False";
+    m["ss_random_crop"] = python_bool(o.latents.random_crop);
     m["ss_shuffle_caption"] = python_bool(o.caption.shuffle_caption);
     m["ss_enable_bucket"] = python_bool(o.bucket.enable_bucket);
     m["ss_bucket_no_upscale"] = python_bool(o.bucket.no_upscale);

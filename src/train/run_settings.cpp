@@ -49,8 +49,8 @@ std::string dataset_identity(const data::BucketedDataset& data) {
         "{} pictures, {}", data.dataset.images.size(), hash.hex_digest().substr(0, 16));
 }
 
-void add_caption_settings(const data::CaptionOptions& c, Settings& s) {
-    s["caption"] = fmt::format(
+std::string caption_settings(const data::CaptionOptions& c) {
+    return fmt::format(
         "shuffle_caption={} keep_tokens={} keep_tokens_separator={} caption_separator={} "
         "secondary_separator={} dropout={}/{}/{} warmup={}/{} wildcard={} prefix={} suffix={} "
         "max={}",
@@ -68,6 +68,31 @@ void add_caption_settings(const data::CaptionOptions& c, Settings& s) {
         c.caption_prefix,
         c.caption_suffix,
         c.max_shuffled_tags);
+}
+
+std::string augment_settings(const data::AugmentOptions& a) {
+    const data::FaceCropRange face = a.face_crop_aug_range.value_or(data::FaceCropRange{0, 0});
+    return fmt::format("flip_aug={} color_aug={} random_crop={} face_crop_aug_range={},{}",
+                       a.flip_aug,
+                       a.color_aug,
+                       a.random_crop,
+                       face.low,
+                       face.high);
+}
+
+// What a described data set says of its folders; nothing otherwise.
+void add_folder_settings(const data::BucketedDataset& data, Settings& s) {
+    for (size_t i = 0; i < data.dataset.folders.size(); ++i) {
+        const data::ConceptFolder& folder = data.dataset.folders[i];
+        if (!folder.options) continue;
+        const data::DatasetGroup& group =
+            data.dataset.groups[static_cast<size_t>(folder.dataset_idx)];
+        s[fmt::format("dataset_config {} {}", i + 1, folder.name)] =
+            fmt::format("batch_size={} {} {}",
+                        group.batch_size,
+                        augment_settings(folder.options->augment),
+                        caption_settings(folder.options->caption));
+    }
 }
 
 }  // namespace
@@ -119,7 +144,11 @@ Settings fixed_settings(const TrainOptions& o,
     s["timesteps"] = fmt::format("{} {}", o.loss.min_timestep, o.loss.max_timestep);
     s["compute type"] = std::string(dtype_name(dtype));
     s["base_quant"] = o.device.base_quant;
-    add_caption_settings(o.caption, s);
+    s["caption"] = caption_settings(o.caption);
+    if (const data::AugmentOptions a = o.latents.augment(); a.changes_pixels()) {
+        s["augmentation"] = augment_settings(a);
+    }
+    add_folder_settings(data, s);
     return s;
 }
 

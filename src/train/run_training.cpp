@@ -113,6 +113,7 @@ LatentStore TrainingRun::Impl::encode(EventSink& events) {
                                            .redraw = !options.latents.cache_latents,
                                            .latent_scale = vae.latent_scale};
     LatentStore store(store_options, data.dataset.images.size());
+    if (changes_pixels()) return store;
     const std::vector<UnreadablePicture> unreadable = encode_latents(request, store);
     if (unreadable.empty()) return store;
     drop_pictures(unreadable);
@@ -321,6 +322,10 @@ RunResult TrainingRun::Impl::train(const std::stop_token& stop, EventSink& event
                        .network = &network,
                        .buffers = &buffers,
                        .optimizer = &optimizer});
+    std::unique_ptr<BatchEncoder> encoder;
+    if (changes_pixels()) {
+        encoder = std::make_unique<BatchEncoder>(encode_request(), identity.seed);
+    }
     Trainer trainer(
         {.options = &options,
          .seed = identity.seed,
@@ -328,12 +333,19 @@ RunResult TrainingRun::Impl::train(const std::stop_token& stop, EventSink& event
          .data = &data,
          .make_loader =
              [&](const Progress& at) {
+                 data::LoaderOptions loading = loader_options(at);
+                 if (encoder) {
+                     loading.pixels = [&encoder](const data::PictureDraw& draw) {
+                         return encoder->pixels(draw);
+                     };
+                 }
                  return std::make_unique<data::Loader>(
-                     data, loader_options(at), [&latents](int64_t image_idx, bool flipped) {
+                     data, std::move(loading), [&latents](int64_t image_idx, bool flipped) {
                          return latents.latent(image_idx, flipped);
                      });
              },
          .latents = &latents,
+         .encoder = encoder.get(),
          .micro_step = step.get(),
          .make_smaller =
              [&](const Error& why) {

@@ -30,10 +30,11 @@ struct ModelOptions {
 };
 
 struct LatentOptions {
-    int64_t train_batch_size = 1;           // pictures a micro-step
-    bool flip_aug = false;                  // mirror with probability one half
-    bool random_crop = false;               // refused: latents are always encoded ahead
-    bool color_aug = false;                 // refused for the same reason
+    int64_t train_batch_size = 1;  // pictures a micro-step
+    bool flip_aug = false;         // mirror with probability one half
+    bool random_crop = false;      // these three need cache_latents off: each draw of a
+    bool color_aug = false;        // picture is encoded when it is trained
+    std::optional<data::FaceCropRange> face_crop_aug_range;
     bool cache_latents = true;              // off: the VAE's posterior is drawn anew every time
     bool cache_latents_to_disk = false;     // keep encoded pictures for the next run
     std::string cache_dir;                  // where; empty: "cache" beside the output folder
@@ -41,6 +42,10 @@ struct LatentOptions {
     bool apply_exif = true;                 // rotate pictures as a viewer does; kohya: false
     bool alpha_on_white = true;             // lay transparency on white; kohya: drop alpha (false)
     int64_t max_data_loader_n_workers = 0;  // threads that decode pictures; 0: all the machine has
+
+    [[nodiscard]] data::AugmentOptions augment() const {
+        return {flip_aug, color_aug, random_crop, face_crop_aug_range};
+    }
 };
 
 struct NetworkOptions {

@@ -49,7 +49,11 @@ bool Trainer::do_batch() {
     std::optional<data::Batch> batch = loader_->next();
     if (!batch) return false;
     batch_ = std::move(*batch);
-    parts_.latents->redraw(batch_);
+    if (batch_.holds_pixels) {
+        parts_.encoder->encode(batch_);
+    } else {
+        parts_.latents->redraw(batch_);
+    }
     begin_epoch(batch_);
     accumulate(batch_);  // forward and backward
     if (!batch_.is_update) return true;

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "data/loader.h"
+#include "train/batch_encoder.h"
 #include "train/events.h"
 #include "train/latents.h"
 #include "train/lr_schedule.h"
@@ -33,6 +34,7 @@ public:
         // A loader that starts where the run stands.
         std::function<std::unique_ptr<data::Loader>(const Progress&)> make_loader;
         const LatentStore* latents = nullptr;
+        BatchEncoder* encoder = nullptr;  // with pictures that differ at every draw
         TrainStep* micro_step = nullptr;
         // Makes the micro-step need less memory; throws its argument when it cannot.
         std::function<void(const Error&)> make_smaller;

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "train/advice.h"
 #include "train/internal/training_run_impl.h"
 #include "train/run_settings.h"
 #include "train/state_folders.h"
@@ -28,6 +29,24 @@ void throw_if_wrong(const Diagnostics& found) {
     if (!text.empty()) throw Error(ErrorCode::kConfig, text).with_hint(hint);
 }
 
+constexpr size_t kCaptionsShown = 3;
+
+void replace_all(std::string& text, std::string_view from, const std::string& to) {
+    for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) {
+        text.replace(at, from.size(), to);
+    }
+}
+
+// {trigger} and {class} in prompts of previews mean those of the first folder.
+void fill_in_prompts(const data::Dataset& dataset, std::vector<SamplePrompt>& prompts) {
+    for (SamplePrompt& prompt : prompts) {
+        for (std::string* text : {&prompt.prompt, &prompt.negative_prompt}) {
+            replace_all(*text, "{trigger}", dataset.folders.front().trigger);
+            replace_all(*text, "{class}", dataset.folders.front().class_name);
+        }
+    }
+}
+
 std::shared_ptr<const io::SafetensorsFile> open_file(const std::string& path) {
     return std::make_shared<const io::SafetensorsFile>(io::SafetensorsFile::open(path));
 }
@@ -36,11 +55,12 @@ std::shared_ptr<const io::SafetensorsFile> open_file(const std::string& path) {
 
 void log_diagnostics(const Diagnostics& list) {
     for (const Diagnostic& item : list) {
+        const std::string line = fmt::format(
+            "{}: {}{}{}", item.place, item.text, item.hint.empty() ? "" : "; ", item.hint);
         if (item.severity == Severity::kNote) {
-            log::info("{}: {}", item.place, item.text);
+            log::info("{}", line);
         } else {
-            log::warning(
-                "{}: {}{}{}", item.place, item.text, item.hint.empty() ? "" : "; ", item.hint);
+            log::warning("{}", line);
         }
     }
 }
@@ -136,6 +156,15 @@ void TrainingRun::Impl::scan() {
     data::ScanResult found = data::scan_dataset(options.dataset);
     plan.warnings.insert(plan.warnings.end(), found.diagnostics.begin(), found.diagnostics.end());
     data = data::assign_buckets(std::move(found.dataset), data::BucketChooser(options.bucket));
+    preview_folders();
+    fill_in_prompts(data.dataset, options.sample.prompts);
+    if (changes_pixels() && options.latents.cache_latents) {
+        throw Error(ErrorCode::kConfig,
+                    "latents cannot be kept when colours or crops differ from draw to draw")
+            .with_hint(
+                "set cache_latents to false, or leave color_aug, random_crop and "
+                "face_crop_aug_range out");
+    }
 }
 
 void TrainingRun::Impl::plan_steps() {
@@ -148,10 +177,52 @@ void TrainingRun::Impl::plan_steps() {
 }
 
 bool TrainingRun::Impl::captions_are_fixed() const {
-    const data::CaptionOptions& c = options.caption;
-    return !c.shuffle_caption && c.caption_dropout_rate == 0 &&
-           c.caption_dropout_every_n_epochs == 0 && c.caption_tag_dropout_rate == 0 &&
-           c.token_warmup_step == 0 && !c.enable_wildcard;
+    const auto fixed = [](const data::CaptionOptions& c) {
+        return !c.shuffle_caption && c.caption_dropout_rate == 0 &&
+               c.caption_dropout_every_n_epochs == 0 && c.caption_tag_dropout_rate == 0 &&
+               c.token_warmup_step == 0 && !c.enable_wildcard;
+    };
+    const auto& folders = data.dataset.folders;
+    return std::all_of(folders.begin(), folders.end(), [&](const data::ConceptFolder& folder) {
+        return fixed(folder.options ? folder.options->caption : options.caption);
+    });
+}
+
+bool TrainingRun::Impl::changes_pixels() const {
+    const auto& folders = data.dataset.folders;
+    return std::any_of(folders.begin(), folders.end(), [&](const data::ConceptFolder& folder) {
+        const auto augment = folder.options ? folder.options->augment : options.latents.augment();
+        return augment.changes_pixels();
+    });
+}
+
+void TrainingRun::Impl::preview_folders() {
+    plan.folders.clear();
+    for (const data::ConceptFolder& folder : data.dataset.folders) {
+        plan.folders.push_back({.name = folder.name,
+                                .trigger = folder.trigger,
+                                .class_name = folder.class_name,
+                                .trigger_in_front = folder.trigger_in_front,
+                                .is_reg = folder.is_reg,
+                                .repeats = folder.repeats,
+                                .images = folder.num_images,
+                                .share = 0,
+                                .captions = {}});
+    }
+    for (size_t i = 0; i < data.dataset.images.size(); ++i) {
+        const data::ImageEntry& image = data.dataset.images[i];
+        FolderPreview& folder = plan.folders[static_cast<size_t>(image.folder_idx)];
+        folder.share += static_cast<double>(image.repeats) / static_cast<double>(data.num_slots());
+        if (folder.captions.size() >= kCaptionsShown) continue;
+        const data::SubsetOptions* own = data.dataset.options_of(image);
+        data::PhiloxCaptionRandom random(
+            identity.seed, 1, static_cast<uint32_t>(data.first_slot[i]));
+        folder.captions.push_back(
+            data::process_caption(image.caption,
+                                  own != nullptr ? own->caption : options.caption,
+                                  {.epoch = 1, .step = 0, .max_train_steps = 1},
+                                  random));
+    }
 }
 
 TrainModel TrainingRun::Impl::make_model(const NetworkOptions& network) const {
@@ -183,9 +254,9 @@ StepMemory TrainingRun::Impl::step_memory(const TrainModel& model) const {
 
 // Every bucket and batch size that the run will see, the short last batches too.
 std::vector<StepShape> TrainingRun::Impl::step_shapes() const {
-    const int64_t batch = options.latents.train_batch_size;
     std::vector<StepShape> shapes;
     for (const data::BucketUse& use : data.buckets) {
+        const int64_t batch = use.batch(options.latents.train_batch_size);
         StepShape shape{.batch = batch,
                         .latent_height = use.size.height_px / vae.px_per_latent(),
                         .latent_width = use.size.width_px / vae.px_per_latent(),
@@ -275,6 +346,7 @@ size_t TrainingRun::Impl::host_bytes(const Network& network) const {
     const size_t states = state_bytes(network, spec());
     const size_t copies = has_states ? flat + states : flat + flat / 2;
     const size_t kept = flat + states;  // recovery.h
+    if (changes_pixels()) return copies + kept;
     size_t latents = 0;
     for (size_t i = 0; i < data.choices.size(); ++i) {
         const data::ImageSize size = data.choices[i].bucket;
@@ -305,6 +377,16 @@ void TrainingRun::Impl::fill_plan() {
                                   : std::max(step->arena_bytes(), encoding) + beside;
     plan.peak_includes_weights = backend->has_own_memory();
     plan.slowdown = step->slowdown();
+    if (changes_pixels() && backend->has_own_memory()) {
+        plan.planned_peak_bytes += encoder_weight_bytes(encode_request());  // they stay
+    }
+    for (Diagnostic& advice : advise(options, data, steps)) {
+        const auto same = [&](const Diagnostic& d) {
+            return d.place == advice.place && d.text == advice.text;
+        };
+        const bool known = std::any_of(plan.warnings.begin(), plan.warnings.end(), same);
+        if (!known) plan.warnings.push_back(std::move(advice));
+    }
     if (plan.slowdown > 1) {
         log::info(
             "to stay below max_memory more is computed twice: a step takes about {:.0f}% longer",
@@ -337,7 +419,8 @@ void TrainingRun::estimate_time() {
     double seconds = 0;
     double slots = 0;
     for (const data::BucketUse& use : impl_->data.buckets) {
-        const int64_t batch = std::min(impl_->options.latents.train_batch_size, use.count);
+        const int64_t batch =
+            std::min(use.batch(impl_->options.latents.train_batch_size), use.count);
         const StepShape shape{
             .batch = batch,
             .latent_height = use.size.height_px / impl_->vae.px_per_latent(),

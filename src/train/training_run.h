@@ -23,6 +23,19 @@ namespace lora::train {
 // which it is, else told when the model is opened.
 [[nodiscard]] Diagnostics check_prediction_options(const LossOptions& loss, bool v_prediction);
 
+// One folder as it will be trained.
+struct FolderPreview {
+    std::string name;
+    std::string trigger;
+    std::string class_name;
+    bool trigger_in_front = false;  // put into captions of files
+    bool is_reg = false;
+    int64_t repeats = 1;
+    int64_t images = 0;
+    double share = 0;                   // of the draws of an epoch
+    std::vector<std::string> captions;  // of the first pictures, as the first epoch has them
+};
+
 // What a run will do; `lora train --dry_run` prints it.
 struct RunPlan {
     int64_t num_images = 0;  // train and regularisation pictures that are used
@@ -36,7 +49,8 @@ struct RunPlan {
     double slowdown = 1;                 // estimated: a step under max_memory, over one without
     double estimated_s = 0;
     int64_t num_parameters = 0;  // trainable
-    Diagnostics warnings;
+    std::vector<FolderPreview> folders;
+    Diagnostics warnings;  // and notes
 };
 
 struct RunResult {

@@ -53,10 +53,8 @@ std::string caption_of_text(std::string_view text, bool all_lines) {
     return out;
 }
 
-CaptionReader::CaptionReader(const DatasetOptions& options, std::string concept_name)
-    : extension_(options.caption_extension),
-      all_lines_(options.enable_wildcard),
-      concept_name_(std::move(concept_name)) {
+CaptionReader::CaptionReader(std::string extension, bool all_lines, std::string fallback)
+    : extension_(std::move(extension)), all_lines_(all_lines), concept_name_(std::move(fallback)) {
     if (!extension_.starts_with('.')) extension_.insert(extension_.begin(), '.');
 }
 

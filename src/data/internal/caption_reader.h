@@ -1,6 +1,8 @@
 // Finds and reads the caption file of a picture (training-semantics 1.3). Used by dataset.cpp.
 #pragma once
 
+#include <cstdint>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,11 +14,13 @@ namespace lora::data::internal {
 
 class CaptionReader {
 public:
-    CaptionReader(const DatasetOptions& options, std::string concept_name);
+    // `fallback` is the caption of pictures without a file.
+    CaptionReader(std::string extension, bool all_lines, std::string fallback);
 
     // The caption of one picture: first line of the first caption file that exists; the concept
     // when there is none or it is empty.
     [[nodiscard]] std::string read(const std::string& image_path, Diagnostics& diagnostics);
+    [[nodiscard]] int64_t num_missing() const { return std::ssize(missing_); }
     // One warning for all pictures without a caption file.
     void report_missing(const std::string& folder, Diagnostics& diagnostics) const;
 

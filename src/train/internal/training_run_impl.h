@@ -68,6 +68,9 @@ struct TrainingRun::Impl {
     void announce(EventSink& events, const std::string& run) const;
     [[nodiscard]] data::LoaderOptions loader_options(const Progress& progress) const;
     [[nodiscard]] bool captions_are_fixed() const;
+    // No latent can be kept: color_aug, random_crop or face_crop_aug_range somewhere.
+    [[nodiscard]] bool changes_pixels() const;
+    void preview_folders();
 };
 
 // Notes as information, the rest as warnings.
