@@ -90,8 +90,8 @@ std::string to_toml(const Settings& settings) {
         "# Settings of this run; lora train --config_file with this file repeats it.\n";
     for (const OptionRow* row : options_of(settings.command())) {
         if (!settings.has(row->name) || row->support != Support::kWorks) continue;
-        if (row->name == "config_file" || row->name == "help" || row->name == "lang" ||
-            row->name == "json" || row->name == "dry_run") {
+        if (row->name == "config_file" || row->name == "from" || row->name == "help" ||
+            row->name == "lang" || row->name == "json" || row->name == "dry_run") {
             continue;
         }
         const std::string text = settings.text(row->name);

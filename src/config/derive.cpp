@@ -6,6 +6,7 @@
 
 #include "base/attempt.h"
 #include "base/check.h"
+#include "config/validate.h"
 #include "train/network_args.h"
 
 namespace lora::config {
@@ -86,7 +87,43 @@ std::string network_algo(const Settings& settings) {
     return algo;
 }
 
+std::string argument_problem(const Settings& settings,
+                             std::string_view name,
+                             const std::vector<std::string>& words,
+                             const std::string& next) {
+    std::vector<std::string> all = words;
+    all.push_back(next);
+    std::optional<Error> error;
+    if (name == "network_args") {
+        train::NetworkOptions options;
+        if (settings.has("network_module"))
+            options.network_module = settings.text("network_module");
+        options.network_args = name_value_pairs(all);
+        error = attempt([&] { (void)train::read_network_args(options); });
+    } else if (name == "optimizer_args") {
+        error = attempt([&] {
+            (void)train::optimizer_spec(settings.text("optimizer_type"), name_value_pairs(all));
+        });
+    } else if (name == "lr_scheduler_args" && !next.starts_with("step_rules=")) {
+        return "step_rules is the only one";
+    }
+    return error ? error->message() : std::string();
+}
+
+Settings with_batch_size(const Settings& settings, int64_t batch_size) {
+    Settings out = settings;
+    derive(out, "train_batch_size", fmt::format("{}", batch_size));
+    derive_train_settings(out);
+    return out;
+}
+
 void derive_train_settings(Settings& settings) {
+    // Pictures that change from draw to draw are encoded as they are trained.
+    const bool changes = settings.flag("color_aug") || settings.flag("random_crop") ||
+                         settings.has("face_crop_aug_range");
+    if (changes && !settings.given("cache_latents") && !settings.given("cache_latents_to_disk")) {
+        derive(settings, "cache_latents", "false");
+    }
     derive_optimizer(settings);
     derive_learning_rates(settings);
     if (settings.given("max_train_steps") && !settings.given("max_train_epochs")) {

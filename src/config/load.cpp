@@ -7,7 +7,10 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/utf8.h"
+#include "config/foreign.h"
 #include "config/internal/derive.h"
+#include "config/internal/foreign.h"
+#include "config/internal/rows.h"
 
 namespace lora::config {
 namespace {
@@ -93,6 +96,20 @@ std::string with_forward_slashes(const std::string& path) {
     return out;
 }
 
+std::string with_toml_extension(std::string path) {
+    if (extension(path) != ".toml") path += ".toml";
+    return path;
+}
+
+// Where the scripts of a package start.
+std::string in_program_folder(std::string path) {
+    std::replace(path.begin(), path.end(), '\\', '/');
+    const bool absolute = path.starts_with('/') || (path.size() > 1 && path[1] == ':');
+    if (absolute || path == "auto") return path;
+    while (path.starts_with("./")) path.erase(0, 2);
+    return join_path(program_folder(), path);
+}
+
 class Reader {
 public:
     Reader(Command command, Loaded& out) : command_(command), out_(out) {}
@@ -130,8 +147,35 @@ public:
         }
     }
 
+    // Settings of another program: what cannot be honoured is a warning, not an error.
+    // A --config_file that they name in turn is read first, since they win over it.
+    void read_foreign_file(const std::string& path, bool may_name_another = true) {
+        const std::string text =
+            with_context(fmt::format("while reading settings from {}", path),
+                         [&] { return decode_text(read_text_file(path)).utf8; });
+        ForeignSettings foreign = read_foreign(text, path);
+        for (const FileValue& value : foreign.values) {
+            if (value.name != "config_file" || !may_name_another) continue;
+            read_foreign_file(with_toml_extension(value.words.front()), false);
+        }
+        for (Diagnostic& finding : foreign.findings) out_.findings.push_back(std::move(finding));
+        if (!is_package_script(foreign.kind)) {
+            take_foreign({"preset", {"sd-scripts"}, 0}, foreign.kind, path);
+        }
+        size_t count = 0;
+        for (FileValue& value : foreign.values) {
+            if (take_foreign(std::move(value), foreign.kind, path)) ++count;
+        }
+        drop_unknown_arguments(path);
+        out_.findings.push_back(
+            {Severity::kNote,
+             path,
+             fmt::format("read as {}: {} settings", foreign_name(foreign.kind), count),
+             {}});
+    }
+
     [[nodiscard]] std::string text_of(std::string_view name) const {
-        for (const auto* list : {&from_line_, &from_file_}) {
+        for (const auto* list : {&from_line_, &from_file_, &from_foreign_}) {
             for (auto it = list->rbegin(); it != list->rend(); ++it) {
                 if (it->row->name == name) return it->setting.words.front();
             }
@@ -140,7 +184,8 @@ public:
     }
 
     void finish() {
-        const bool original = text_of("preset") == "sd-scripts";
+        const std::string preset = canonical_name(text_of("preset"));
+        const bool original = preset == "sd_scripts";
         for (const OptionRow* row : options_of(command_)) {
             const std::string_view value = original ? row->sd_scripts : row->guide;
             // Rows without a second default have the same in both presets only when required.
@@ -148,7 +193,14 @@ public:
                 out_.settings.set(*row, {{std::string(value)}, Origin::kPreset, {}});
             }
         }
-        for (auto* list : {&from_file_, &from_line_}) {
+        for (const PresetValue& value : preset_values(preset)) {
+            const OptionRow* row = find_option(command_, value.name);
+            if (row == nullptr) continue;
+            std::vector<std::string> words;
+            for (const auto word : split_words(value.words, ' ')) words.emplace_back(word);
+            out_.settings.set(*row, {std::move(words), Origin::kPreset, {}});
+        }
+        for (auto* list : {&from_foreign_, &from_file_, &from_line_}) {
             for (Given& given : *list) apply(given);
         }
     }
@@ -199,6 +251,75 @@ private:
         return i;
     }
 
+    void leave_out(const std::string& place, std::string text) {
+        out_.findings.push_back({Severity::kWarning, place, std::move(text), {}});
+    }
+
+    // True when the value was taken.
+    bool take_foreign(FileValue value, ForeignKind kind, const std::string& path) {
+        const std::string place = value.line > 0 ? fmt::format("{}:{}", path, value.line) : path;
+        const OptionRow* row = find_option(command_, value.name);
+        if (row == nullptr) {
+            leave_out(place,
+                      fmt::format("{} ({}) is no setting here and is left out",
+                                  value.name,
+                                  fmt::join(value.words, " ")));
+            return false;
+        }
+        // This program's own words, which would lead to other files.
+        if (row->name == "from" || row->name == "config_file" || row->name == "help") return false;
+        if (row->type != OptionType::kList && value.words.size() > 1) {
+            value.words = {fmt::format("{}", fmt::join(value.words, ","))};
+        }
+        const bool off = value.words.size() == 1 && says_nothing(value.words.front());
+        if (row->support != Support::kWorks) {
+            if (row->support == Support::kRefused && !off) {
+                leave_out(place,
+                          fmt::format("{} ({}) is not in this version and is left out: the result "
+                                      "will differ",
+                                      row->name,
+                                      row->help.en));
+            }
+            return false;
+        }
+        // Pages write 0 or nothing for what is not wanted.
+        if (off && (row->min > 0 || row->type == OptionType::kPath)) return false;
+        for (const std::string& word : value.words) {
+            std::string copy = word;
+            std::string hint;
+            const std::string problem = check_word(*row, copy, hint);
+            if (problem.empty()) continue;
+            leave_out(place, fmt::format("{}: {}; it is left out", row->name, problem));
+            return false;
+        }
+        if (row->type == OptionType::kPath && is_package_script(kind)) {
+            for (std::string& word : value.words) word = in_program_folder(word);
+        }
+        from_foreign_.push_back({row, {std::move(value.words), Origin::kFile, place}});
+        return true;
+    }
+
+    // Words of the form name=value that network or optimizer do not take.
+    void drop_unknown_arguments(const std::string& path) {
+        Settings found(command_);
+        for (const Given& given : from_foreign_) found.set(*given.row, given.setting);
+        for (Given& given : from_foreign_) {
+            std::vector<std::string> kept;
+            for (const std::string& word : given.setting.words) {
+                const std::string problem = argument_problem(found, given.row->name, kept, word);
+                if (problem.empty()) {
+                    kept.push_back(word);
+                } else {
+                    leave_out(path,
+                              fmt::format("{} {} is left out: {}", given.row->name, word, problem));
+                }
+            }
+            given.setting.words = std::move(kept);
+        }
+        std::erase_if(from_foreign_,
+                      [](const Given& given) { return given.setting.words.empty(); });
+    }
+
     void unknown(const std::string& name, const std::string& place) {
         const std::string near = nearest_option(command_, name);
         add_error(out_.findings,
@@ -247,6 +368,7 @@ private:
 
     Command command_;
     Loaded& out_;
+    std::vector<Given> from_foreign_;
     std::vector<Given> from_file_;
     std::vector<Given> from_line_;
 };
@@ -257,11 +379,11 @@ Loaded load(Command command, std::span<const std::string> args) {
     Loaded out{Settings(command), {}, {}};
     Reader reader(command, out);
     reader.read_command_line(args);
-    std::string file = reader.text_of("config_file");
-    if (!file.empty()) {
-        if (extension(file) != ".toml") file += ".toml";
-        reader.read_file(file);
+    if (const std::string foreign = reader.text_of("from"); !foreign.empty()) {
+        reader.read_foreign_file(foreign);
     }
+    const std::string file = reader.text_of("config_file");
+    if (!file.empty()) reader.read_file(with_toml_extension(file));
     reader.finish();
     if (command == Command::kTrain) derive_train_settings(out.settings);
     return out;

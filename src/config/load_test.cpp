@@ -103,6 +103,29 @@ TEST(Load, SdScriptsPresetHasItsDefaults) {
     EXPECT_FALSE(s.flag("enable_bucket"));
 }
 
+// Presets differ from the guide in what docs/guide/presets.md says, and people's values win.
+TEST(Load, PresetsForAPurpose) {
+    const Settings low = load_train({"--preset", "low_memory"}).settings;
+    EXPECT_EQ(low.integer("train_batch_size"), 1);
+    EXPECT_TRUE(low.flag("network_train_unet_only"));
+    EXPECT_TRUE(low.flag("gradient_checkpointing"));
+    EXPECT_EQ(low.text("optimizer_type"), "AdamW8bit");
+    EXPECT_EQ(low.text("base_quant"), "int8");
+    EXPECT_DOUBLE_EQ(low.number("learning_rate"), 1e-4);
+    EXPECT_EQ(low.integer("clip_skip"), 2);
+    const Settings character = load_train({"--preset=character", "--keep_tokens=2"}).settings;
+    EXPECT_EQ(character.integer("keep_tokens"), 2);
+    EXPECT_EQ(character.text("concept_trigger"), "prepend");
+    EXPECT_EQ(character.integer("network_dim"), 32);
+    const Settings style = load_train({"--preset", "style"}).settings;
+    EXPECT_EQ(style.list("network_args"), (Args{"algo=locon", "conv_dim=4", "conv_alpha=1"}));
+    EXPECT_DOUBLE_EQ(style.number("learning_rate"), 2 * 8e-5);
+    EXPECT_TRUE(style.flag("flip_aug"));
+    EXPECT_EQ(load_train({"--preset", "guide"}).settings.text("concept_trigger"), "auto");
+    EXPECT_EQ(load_train({"--preset", "sd-scripts"}).settings.text("concept_trigger"), "fallback");
+    EXPECT_EQ(load_train({"--preset", "sd-scripts"}).settings.text("folder_names"), "literal");
+}
+
 TEST(Load, CommandLineBeatsFileBeatsPreset) {
     const TempFile file("network_dim = 8\n[train]\nnetwork_alpha = 4.0\nseed = 7\n");
     const Settings s = load_train({"--config_file", file.path(), "--seed=9"}).settings;

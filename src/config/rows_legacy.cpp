@@ -49,14 +49,9 @@ constexpr OptionRow kAcceptedRows[] = {
 };
 
 constexpr OptionRow kRefusedRows[] = {
-    refused("dataset_config", kPath, {"data set description file", "資料集設定檔"}),
     refused("in_json", kPath, {"fine-tuning metadata", "微調用的 metadata"}),
     refused("dataset_class", kText, {"a Python class", "Python 類別"}),
     refused("dataset_repeats", kInt, {"repeats of a fine-tuning data set", "微調資料集的重複次數"}),
-    refused("debug_dataset", kFlag, {"show the data instead of training (see --dry_run)", "只檢視資料不訓練(請用 --dry_run)"}),
-    refused("color_aug", kFlag, {"colour changes; latents are always cached", "色彩增強;latent 一律快取"}),
-    refused("random_crop", kFlag, {"random crops; latents are always cached", "隨機裁切;latent 一律快取"}),
-    refused("face_crop_aug_range", kText, {"face crops", "臉部裁切"}),
     refused("alpha_mask", kFlag, {"transparency as a loss mask", "以透明度作為 loss 遮罩"}),
     refused("masked_loss", kFlag, {"masked loss", "遮罩 loss"}),
     refused("conditioning_data_dir", kPath, {"mask pictures", "遮罩圖片"}),

@@ -75,10 +75,12 @@ constexpr OptionRow kMemory[] = {
 };
 
 constexpr OptionRow kRun[] = {
-    {.name = "preset", .guide = "guide", .sd_scripts = "sd-scripts", .choices = "guide|sd-scripts",
-     .help = {"where defaults come from: the guide's settings, or those of sd-scripts", "預設值來源:教學建議值 guide,或 sd-scripts 的預設值"}},
+    {.name = "preset", .guide = "guide", .sd_scripts = "sd-scripts", .choices = "guide|sd-scripts|low_memory|character|style",
+     .help = {"where defaults come from: the guide's settings, those of sd-scripts, or the guide's for a small card (low_memory), a character, a style (docs/guide/presets.md)", "預設值來源:教學建議值 guide、sd-scripts 的預設值,或教學對小顯存(low_memory)、角色(character)、畫風(style)的建議(docs/guide/presets.md)"}},
     {.name = "config_file", .type = kPath,
      .help = {"a TOML file with options; the command line wins over it", "TOML 設定檔;命令列的值優先"}},
+    {.name = "from", .type = kPath,
+     .help = {"settings of another program: train.ps1 or train.sh, a command line or TOML of sd-scripts, TOML of lora-scripts, JSON of kohya_ss; what cannot be honoured is named; config_file and the command line win over it", "讀入其他程式的設定:train.ps1、train.sh、sd-scripts 的命令列或 TOML、lora-scripts 的 TOML、kohya_ss 的 JSON;無法沿用的會列出;config_file 與命令列優先"}},
     {.name = "dry_run", .type = kFlag, .guide = "false", .sd_scripts = "false",
      .help = {"print pictures, buckets, steps, memory and time, then stop", "只顯示圖片數、分桶、步數、記憶體與時間後結束"}},
 };

@@ -12,6 +12,16 @@ std::optional<double> optional_number(const Settings& s, std::string_view name) 
     return s.number(name);
 }
 
+// "2.0,4.0"; validate.h has judged it.
+std::optional<data::FaceCropRange> parse_face_range(std::string_view text) {
+    const std::vector<std::string_view> words = split_words(text, ',');
+    if (words.size() != 2) return std::nullopt;
+    const auto low = parse_float(words[0]);
+    const auto high = parse_float(words[1]);
+    if (!low || !high) return std::nullopt;
+    return data::FaceCropRange{*low, *high};
+}
+
 void fill_data(const Settings& s, train::TrainOptions& out) {
     auto& dataset = out.dataset;
     dataset.train_data_dir = s.text("train_data_dir");
@@ -20,6 +30,16 @@ void fill_data(const Settings& s, train::TrainOptions& out) {
     dataset.enable_wildcard = s.flag("enable_wildcard");
     dataset.apply_exif = s.flag("exif_rotation");
     dataset.prior_loss_weight = s.number("prior_loss_weight");
+    dataset.dataset_config = s.text("dataset_config");
+    const std::string names = s.text("folder_names");
+    dataset.folder_names = names == "guide"          ? data::FolderScheme::kGuide
+                           : names == "class_suffix" ? data::FolderScheme::kClassSuffix
+                                                     : data::FolderScheme::kLiteral;
+    const std::string trigger = s.text("concept_trigger");
+    dataset.concept_trigger = trigger == "auto"      ? data::ConceptTrigger::kAuto
+                              : trigger == "prepend" ? data::ConceptTrigger::kPrepend
+                                                     : data::ConceptTrigger::kFallback;
+    dataset.caption_separator = s.has("caption_separator") ? s.text("caption_separator") : ",";
 
     auto& bucket = out.bucket;
     bucket.resolution = parse_resolution(s.text("resolution")).value_or(data::ImageSize{512, 512});
@@ -48,6 +68,9 @@ void fill_data(const Settings& s, train::TrainOptions& out) {
     auto& latents = out.latents;
     latents.train_batch_size = s.integer("train_batch_size");
     latents.flip_aug = s.flag("flip_aug");
+    latents.color_aug = s.flag("color_aug");
+    latents.random_crop = s.flag("random_crop");
+    latents.face_crop_aug_range = parse_face_range(s.text("face_crop_aug_range"));
     latents.cache_latents = s.flag("cache_latents") || s.flag("cache_latents_to_disk");
     latents.cache_latents_to_disk = s.flag("cache_latents_to_disk");
     latents.vae_batch_size = s.integer("vae_batch_size");

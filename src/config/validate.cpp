@@ -182,6 +182,15 @@ public:
         }
     }
 
+    void check_faces() {
+        if (!settings_.has("face_crop_aug_range")) return;
+        const std::string text = settings_.text("face_crop_aug_range");
+        const auto words = split_words(text, ',');
+        if (words.size() == 2 && parse_float(words[0]) && parse_float(words[1])) return;
+        error(
+            "face_crop_aug_range", fmt::format("\"{}\" are no two numbers", text), "write 2.0,4.0");
+    }
+
     void check_rest() {
         if (settings_.given("max_train_epochs") && settings_.given("max_train_steps")) {
             warning("max_train_steps", "max_train_epochs wins; max_train_steps is not used");
@@ -237,13 +246,16 @@ std::optional<ImageSize> parse_resolution(std::string_view text) {
 Diagnostics validate_train(const Settings& settings) {
     Judge judge(settings);
     judge.require("pretrained_model_name_or_path", "name the base model's .safetensors file");
-    judge.require("train_data_dir", "name the folder that holds the REPEATS_NAME folders");
+    if (settings.text("dataset_config").empty()) {
+        judge.require("train_data_dir", "name the folder that holds the REPEATS_NAME folders");
+    }
     judge.require("resolution", "write 512, or width and height: 512,768");
     judge.check_resolution();
     judge.check_buckets();
     judge.check_schedule();
     judge.check_network();
     judge.check_optimizer();
+    judge.check_faces();
     judge.check_rest();
     Diagnostics findings = judge.take();
     if (has_errors(findings)) return findings;

@@ -89,6 +89,27 @@ TEST(Validate, CombinationsThatClash) {
     EXPECT_TRUE(has_errors(judge({"--output_name=a/b"})));
 }
 
+// Pictures that differ at every draw are encoded as they are trained, never from kept latents.
+TEST(Validate, AugmentationAndKeptLatents) {
+    for (const char* option : {"--color_aug", "--random_crop"}) {
+        EXPECT_FALSE(has_errors(judge({option})));
+        EXPECT_TRUE(has_errors(judge({option, "--cache_latents"})));
+        EXPECT_TRUE(has_errors(judge({option, "--cache_latents_to_disk"})));
+    }
+    EXPECT_FALSE(has_errors(judge({"--face_crop_aug_range=2.0,4.0", "--no_enable_bucket"})));
+    EXPECT_TRUE(has_errors(judge({"--face_crop_aug_range=2.0,4.0"})));
+    EXPECT_TRUE(has_errors(judge({"--face_crop_aug_range=4,2", "--no_enable_bucket"})));
+    EXPECT_TRUE(has_errors(judge({"--face_crop_aug_range=wide", "--no_enable_bucket"})));
+    EXPECT_FALSE(has_errors(judge({"--flip_aug", "--cache_latents"})));
+}
+
+// M103: rates follow a batch that the program chooses.
+TEST(Validate, AnotherBatchSize) {
+    const Settings s = load(Command::kTrain, std::vector<std::string>{}).settings;
+    EXPECT_DOUBLE_EQ(with_batch_size(s, 4).number("unet_lr"), 4e-4);
+    EXPECT_EQ(with_batch_size(s, 4).integer("train_batch_size"), 4);
+}
+
 TEST(Validate, SeveralMistakesShowTogether) {
     const Diagnostics list = judge({"--resolution=500",
                                     "--random_seed",

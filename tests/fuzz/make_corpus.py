@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the hand-made seeds of corpus/safetensors, image and checkpoint (Python standard library)."""
+"""Writes the hand-made seeds of the corpora that are not recorded ones (Python standard library)."""
 import io, json, os, pickle, struct, zipfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -148,7 +148,57 @@ def lora():
     network("dora", pair + [(q + ".dora_scale", [1, 5])])
 
 
+def dataset_config():
+    put("dataset_config", "basic", b"""[general]
+shuffle_caption = true
+keep_tokens = 1
+[[datasets]]
+resolution = [512, 768]
+batch_size = 4
+[[datasets.subsets]]
+image_dir = 'D:\\cats'
+class_tokens = "cat"
+num_repeats = 6
+flip_aug = true
+[[datasets.subsets]]
+image_dir = "reg"
+is_reg = true
+""")
+    put("dataset_config", "faces", b"[[datasets]]\nresolution = 512\nenable_bucket = false\n[[datasets.subsets]]\n"
+        b"image_dir = 'a'\nface_crop_aug_range = [2.0, 4]\nrandom_crop = true\n")
+    put("dataset_config", "wrong", b"[general]\nimage_dir = 3\n[[datasets]]\nresolution = -1\nbatch_size = 1e9\n"
+        b"min_bucket_reso = 0\nbucket_reso_steps = 0\n[[datasets.subsets]]\nnum_repeats = -5\n")
+    put("dataset_config", "dates", b"[[datasets]]\nresolution = 1979-05-27\n[[datasets.subsets]]\nimage_dir = [[[]]]\n")
+    put("dataset_config", "json", json.dumps({"general": {"keep_tokens": None}, "datasets": [
+        {"resolution": "512,640", "subsets": [{"image_dir": "a", "caption_dropout_rate": 0.1}]}]}).encode())
+    put("dataset_config", "json_wrong", b'{"datasets": [3, {"subsets": {}}, {"subsets": [[], null]}], "x": 1}')
+    put("dataset_config", "json_deep", b'{"datasets": [' + b'{"subsets": [' * 60 + b"]}" * 60 + b"]}")
+
+
+def foreign():
+    put("foreign", "expressions.ps1", b"$a = (1 + 2) * -3 / [Math]::Sqrt(16)\n$b = @(1, 2, $a)\n$c = \"x$a`\"${b}\"\n"
+        b"$lr = 1e-4 * $a\n$d = 1 / 0\n$e = [Math]::Round(2.34567, 3)\nif ($a) {\n$lr = 1\n}\n")
+    put("foreign", "brackets.ps1", b"$a = " + b"(" * 100 + b"\n$b = \"")
+    put("foreign", "loop.sh", b"#!/bin/bash\nbatch_size=$batch_size\nfor i in 1 2; do\nlr=$i\ndone\nlr=`date`\n"
+        b"python train_network.py --lr=$lr --x=${y[@]} \\\n --flip_aug \"open\n")
+    put("foreign", "percent.bat", b"@echo off\r\nset A=%A%%%\r\nx.py --a %A% ^\r\n --network_args a=1 ^\r\n")
+    put("foreign", "words.txt", b"--network_dim 8 --network_args 'a=1' \"b=2\" -- --=x ---- --from x")
+    put("foreign", "pages.toml", b"model_train_type = 'x'\nlycoris_algo = 'loha'\nnetwork_args_custom = ['a=1', 3]\n"
+        b"enable_block_weights = true\ndown_lr_weight = [1, 2]\nlr = 1979-05-27\n")
+    put("foreign", "numbers.json", b'{"LoRA_type": 3, "epoch": 1e308, "lr_warmup": -5, "unet_lr": [], "network_dim": 1.5,'
+        b'"additional_parameters": "--a \\"", "optimizer_args": "a=1 \\"b"}')
+
+
+def prompts():
+    put("prompts", "flags", b"# four\n1girl, (smile:1.2) --n lowres, --w 512 --h 768 --l 9 --s 40 --d 1337,\n"
+        b"cat --ss euler_a --W -5 --s 99999999999 --d x --l nan --q\n--n\n -- --w\n")
+    put("prompts", "wide", "貓,沙發 --n 模糊 --w 5１2\n".encode())
+
+
 safetensors()
 image()
 checkpoint()
 lora()
+dataset_config()
+foreign()
+prompts()

@@ -8,9 +8,13 @@
 #include "app/cli/settings_keeper.h"
 #include "app/cli/stop.h"
 #include "app/cli/terminal.h"
+#include "app/debug_dataset.h"
+#include "app/machine.h"
+#include "base/attempt.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "config/dataset_config.h"
 #include "config/sample_prompts.h"
 #include "config/validate.h"
 #include "train/training_run.h"
@@ -52,7 +56,23 @@ void log_settings(const config::Settings& settings) {
     log_wrapped(fmt::format("preset {}:", settings.text("preset")), preset);
 }
 
-OrderedJson plan_json(const train::RunPlan& plan, const Diagnostics& warnings) {
+OrderedJson folders_json(const train::RunPlan& plan) {
+    OrderedJson folders = OrderedJson::array();
+    for (const train::FolderPreview& folder : plan.folders) {
+        folders.push_back({{"name", folder.name},
+                           {"trigger", folder.trigger},
+                           {"class", folder.class_name},
+                           {"trigger_in_front", folder.trigger_in_front},
+                           {"is_reg", folder.is_reg},
+                           {"repeats", folder.repeats},
+                           {"images", folder.images},
+                           {"share", folder.share},
+                           {"captions", folder.captions}});
+    }
+    return folders;
+}
+
+OrderedJson plan_json(const train::RunPlan& plan, const Diagnostics& findings) {
     OrderedJson buckets = OrderedJson::array();
     for (const data::BucketUse& bucket : plan.buckets) {
         buckets.push_back({{"width", bucket.size.width_px},
@@ -60,8 +80,10 @@ OrderedJson plan_json(const train::RunPlan& plan, const Diagnostics& warnings) {
                            {"count", bucket.count}});
     }
     OrderedJson texts = OrderedJson::array();
-    for (const Diagnostic& warning : warnings) {
-        texts.push_back(warning.place.empty() ? warning.text : warning.place + ": " + warning.text);
+    OrderedJson notes = OrderedJson::array();
+    for (const Diagnostic& d : findings) {
+        OrderedJson& list = d.severity == Severity::kWarning ? texts : notes;
+        list.push_back(d.place.empty() ? d.text : d.place + ": " + d.text);
     }
     return {{"images", plan.num_images},
             {"buckets", buckets},
@@ -73,7 +95,31 @@ OrderedJson plan_json(const train::RunPlan& plan, const Diagnostics& warnings) {
             {"weight_bytes", plan.weight_bytes},
             {"num_parameters", plan.num_parameters},
             {"estimated_s", plan.estimated_s},
-            {"warnings", texts}};
+            {"folders", folders_json(plan)},
+            {"warnings", texts},
+            {"notes", notes}};
+}
+
+// What a folder teaches: its trigger, its share, and captions as they will be trained.
+void print_folder(const train::FolderPreview& folder, bool zh) {
+    std::string text = fmt::format("{}: {}: {} x {}, {:.0f}%",
+                                   zh ? "資料夾" : "folder",
+                                   folder.name,
+                                   folder.images,
+                                   folder.repeats,
+                                   100 * folder.share);
+    if (folder.is_reg) text += zh ? ",正則化" : ", regularisation";
+    if (!folder.trigger.empty()) {
+        text += fmt::format(", {} \"{}\"{}",
+                            zh ? "觸發詞" : "trigger",
+                            folder.trigger,
+                            folder.trigger_in_front ? (zh ? "(加在最前)" : " (put in front)") : "");
+    }
+    if (!folder.class_name.empty()) {
+        text += fmt::format(", {} \"{}\"", zh ? "類別" : "class", folder.class_name);
+    }
+    print_out(text + "\n");
+    for (const std::string& caption : folder.captions) print_out("  " + caption + "\n");
 }
 
 void print_plan(const train::RunPlan& plan, bool zh) {
@@ -81,6 +127,9 @@ void print_plan(const train::RunPlan& plan, bool zh) {
         print_out(fmt::format("{}: {}\n", zh ? chinese : en, value));
     };
     line("pictures", "圖片", fmt::format("{}", plan.num_images));
+    for (const train::FolderPreview& folder : plan.folders) {
+        print_folder(folder, zh);
+    }
     for (const data::BucketUse& bucket : plan.buckets) {
         line("bucket", "分桶", fmt::format("{}: {}", data::to_string(bucket.size), bucket.count));
     }
@@ -93,14 +142,48 @@ void print_plan(const train::RunPlan& plan, bool zh) {
     line("estimated time", "預估時間", duration_text(plan.estimated_s));
 }
 
-Diagnostics warnings_of(const Diagnostics& findings, const train::RunPlan& plan) {
-    Diagnostics all;
-    for (const auto* list : {&findings, &plan.warnings}) {
-        for (const Diagnostic& finding : *list) {
-            if (finding.severity == Severity::kWarning) all.push_back(finding);
-        }
-    }
+Diagnostics all_findings(const Diagnostics& findings, const train::RunPlan& plan) {
+    Diagnostics all = findings;
+    all.insert(all.end(), plan.warnings.begin(), plan.warnings.end());
     return all;
+}
+
+// The options of the settings, with everything they name but the model.
+train::TrainOptions read_options(const config::Settings& settings, Diagnostics& findings) {
+    train::TrainOptions options = config::train_options(settings);
+    const bool asked = settings.origin("cache_latents") == config::Origin::kCommandLine;
+    config::load_dataset_config(options, asked, findings);
+    return options;
+}
+
+// A step that takes this much longer than one without a limit is not worth a larger batch.
+constexpr double kMostSlowdown = 1.3;
+
+// The batch of 4, 2 or 1 that memory holds (M103).
+std::unique_ptr<train::TrainingRun> open_by_memory(const config::Settings& settings,
+                                                   const train::TrainOptions& given,
+                                                   backend::Backend& backend) {
+    const uint64_t limit = given.device.max_memory_bytes > 0 ? given.device.max_memory_bytes
+                           : backend.has_own_memory()        ? 0
+                                                             : look_at_machine().free_memory_bytes;
+    for (const int64_t batch : {4, 2, 1}) {
+        Diagnostics ignored;  // told once for the settings as they are
+        train::TrainOptions options =
+            read_options(config::with_batch_size(settings, batch), ignored);
+        options.sample.prompts = given.sample.prompts;
+        options.device.mixed_precision = given.device.mixed_precision;
+        std::unique_ptr<train::TrainingRun> run;
+        const auto wrong = attempt([&] { run = train::TrainingRun::open(options, backend); });
+        if (wrong && (wrong->code() != ErrorCode::kOutOfMemory || batch == 1)) throw *wrong;
+        if (wrong) continue;
+        const bool fits = limit == 0 || run->plan().planned_peak_bytes <= limit;
+        if (batch > 1 && (!fits || run->plan().slowdown > kMostSlowdown)) continue;
+        log::info("auto_batch: {} picture(s) a step, learning rate {}",
+                  batch,
+                  options.optimizer.learning_rate);
+        return run;
+    }
+    return nullptr;  // not reached: batch 1 returns or throws
 }
 
 // A missing file of prompts stops no training.
@@ -121,22 +204,28 @@ std::vector<train::SamplePrompt> read_prompts(const std::string& path) {
 
 int run_train(const Context& context, const config::Loaded& loaded) {
     const config::Settings& settings = loaded.settings;
-    const Diagnostics findings = config::validate_train(settings);
+    Diagnostics findings = loaded.findings;  // of a file of another program
+    for (Diagnostic& finding : config::validate_train(settings)) {
+        findings.push_back(std::move(finding));
+    }
+    raise_errors(findings);
+    train::TrainOptions options = read_options(settings, findings);
     raise_errors(findings);
     log_settings(settings);
     log_warnings(findings);
+    if (settings.flag("debug_dataset")) return show_dataset(options, context.language);
 
-    train::TrainOptions options = config::train_options(settings);
     options.sample.prompts = read_prompts(settings.text("sample_prompts"));
     const auto backend = open_backend(context, settings);
     options.device.mixed_precision = choose_precision(options.device.mixed_precision, *backend);
 
-    const auto run = train::TrainingRun::open(options, *backend);
+    const auto run = settings.flag("auto_batch") ? open_by_memory(settings, options, *backend)
+                                                 : train::TrainingRun::open(options, *backend);
     if (settings.flag("dry_run")) {
         log_warnings(run->plan().warnings);
         run->estimate_time();
         if (settings.flag("json")) {
-            print_out(plan_json(run->plan(), warnings_of(findings, run->plan())).dump() + "\n");
+            print_out(plan_json(run->plan(), all_findings(findings, run->plan())).dump() + "\n");
         } else {
             print_plan(run->plan(), context.language == config::Language::kChinese);
         }

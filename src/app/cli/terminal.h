@@ -23,6 +23,10 @@ void prepare_console();
 // Columns of that screen, 80 when unknown.
 [[nodiscard]] int terminal_columns();
 
+// The next key: at once from a keyboard, else the next character of stdin that is no blank. -1 at
+// its end.
+[[nodiscard]] int read_key();
+
 // Writes a whole text to stdout (UTF-8) or stderr and flushes it.
 void print_out(std::string_view text);
 void print_err(std::string_view text);

@@ -1,5 +1,6 @@
 #include <cstdlib>
 #include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "app/cli/terminal.h"
@@ -31,6 +32,23 @@ int terminal_columns() {
     winsize size{};
     if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < 20) return 80;
     return size.ws_col;
+}
+
+int read_key() {
+    const bool keyboard = isatty(STDIN_FILENO) == 1;
+    termios before{};
+    if (keyboard && tcgetattr(STDIN_FILENO, &before) == 0) {
+        termios raw = before;
+        raw.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
+        tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+    }
+    unsigned char key = 0;
+    ssize_t got = 0;
+    do {
+        got = read(STDIN_FILENO, &key, 1);
+    } while (got == 1 && (key == '\n' || key == '\r' || key == ' '));
+    if (keyboard) tcsetattr(STDIN_FILENO, TCSANOW, &before);
+    return got == 1 ? key : -1;
 }
 
 }  // namespace lora::app

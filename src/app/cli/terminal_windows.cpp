@@ -1,5 +1,6 @@
 // clang-format off
 #include <windows.h>
+#include <conio.h>
 #include <io.h>
 #include <shellapi.h>
 // clang-format on
@@ -48,6 +49,15 @@ int terminal_columns() {
     if (GetConsoleScreenBufferInfo(GetStdHandle(STD_ERROR_HANDLE), &info) == 0) return 80;
     const int columns = info.srWindow.Right - info.srWindow.Left + 1;
     return columns < 20 ? 80 : columns;
+}
+
+int read_key() {
+    const bool keyboard = _isatty(_fileno(stdin)) != 0;
+    int key = 0;
+    do {
+        key = keyboard ? _getch() : std::getchar();
+    } while (key == '\n' || key == '\r' || key == ' ');
+    return key == EOF ? -1 : key;
 }
 
 }  // namespace lora::app

@@ -21,6 +21,13 @@ namespace lora::config {
 // "lora" without LyCORIS or with arguments that are wrong; else "locon", "loha", "lokr", "ia3".
 [[nodiscard]] std::string network_algo(const Settings& settings);
 
+// Why network, optimizer or schedule would refuse the word `next` behind `words` in the option
+// `name`; empty when they take it, and for other options.
+[[nodiscard]] std::string argument_problem(const Settings& settings,
+                                           std::string_view name,
+                                           const std::vector<std::string>& words,
+                                           const std::string& next);
+
 void derive_train_settings(Settings& settings);
 
 }  // namespace lora::config

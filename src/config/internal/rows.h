@@ -7,6 +7,14 @@
 
 namespace lora::config {
 
+// What a preset says beyond the guide's values; words of a list between blanks.
+struct PresetValue {
+    std::string_view name;
+    std::string_view words;
+};
+// By the canonical name of the preset; nothing for guide and sd_scripts.
+[[nodiscard]] std::span<const PresetValue> preset_values(std::string_view preset);
+
 [[nodiscard]] std::span<const OptionSection> data_sections();      // model, data, captions, buckets
 [[nodiscard]] std::span<const OptionSection> training_sections();  // network, optimizer, loss
 [[nodiscard]] std::span<const OptionSection> output_sections();    // saving, memory, program

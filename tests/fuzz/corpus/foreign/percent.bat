@@ -1,0 +1,4 @@
+@echo off
+set A=%A%%%
+x.py --a %A% ^
+ --network_args a=1 ^
