@@ -141,6 +141,12 @@ void TrainingRun::Impl::settle_model_options() {
     info.v_prediction = v;
     if (!sd2 || model.clip_skip <= 1) return;
     if (!model.clip_skip_given) {
+        plan.warnings.push_back(
+            {Severity::kNote,
+             "clip_skip",
+             fmt::format("the preset's {} is for Stable Diffusion 1.x and not taken here",
+                         model.clip_skip),
+             ""});
         model.clip_skip = 0;
     } else {
         warn("clip_skip",

@@ -85,7 +85,8 @@ class Sd2(E2E):
         args = self.args("preset")
         at = args.index("--clip_skip")
         del args[at:at + 2]
-        self.check(run(*args), 0)
+        told = self.check(run(*args), 0)
+        self.assertIn("the preset's 2 is for Stable Diffusion 1.x", told.err)
         self.assertEqual(self.metadata("preset")["ss_clip_skip"], "None")
         told = self.check(run(*self.args("given", clip_skip=2)), 0)
         self.assertIn("clip_skip 2 with Stable Diffusion 2.x", told.err)
