@@ -211,7 +211,8 @@ private:
             canvas.picture(at, shown.thumb);
             const auto columns = static_cast<size_t>(kThumbSide / kLetterWidth);
             int64_t y = at.y + kThumbSide + 4;
-            canvas.text({at.x, y}, std::string_view(shown.head).substr(0, columns), {120, 120, 126});
+            canvas.text(
+                {at.x, y}, std::string_view(shown.head).substr(0, columns), {120, 120, 126});
             for (const std::string& line : wrapped(shown.caption, columns)) {
                 y += kLetterHeight;
                 if (y >= at.y + kThumbSide + 4 + kTextLines * kLetterHeight) break;
