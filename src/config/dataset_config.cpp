@@ -212,7 +212,8 @@ private:
     }
 
     void check_keys(const Json& table, Place where, const std::string& place) {
-        for (const auto& [name, value] : table.items()) {
+        for (const auto& item : table.items()) {
+            const std::string& name = item.key();
             const auto* key = std::find_if(
                 std::begin(kKeys), std::end(kKeys), [&](const Key& k) { return k.name == name; });
             if (key != std::end(kKeys) && (key->places & where) != 0) continue;
