@@ -40,12 +40,10 @@ __device__ void dora_scale_backward(const DoraScaleArgs& p) {
     if (threadIdx.x == 0) p.dm[row] = static_cast<float>(dm);
 }
 
-#define LORA_DORA_SCALE(suffix, type)                                                \
-    extern "C" __global__ void dora_scale_##suffix(const DoraScaleArgs p) {          \
-        dora_scale<type>(p);                                                         \
-    }                                                                                \
-    extern "C" __global__ void dora_scale_backward_##suffix(const DoraScaleArgs p) { \
-        dora_scale_backward<type>(p);                                                \
+#define LORA_DORA_SCALE(suffix, type)                                                              \
+    extern "C" __global__ void dora_scale_##suffix(const DoraScaleArgs p) { dora_scale<type>(p); } \
+    extern "C" __global__ void dora_scale_backward_##suffix(const DoraScaleArgs p) {               \
+        dora_scale_backward<type>(p);                                                              \
     }
 LORA_FOR_ELEMENTS(LORA_DORA_SCALE)
 

@@ -250,10 +250,8 @@ __device__ void dropout(const DropoutArgs& p) {
     });
 }
 
-#define LORA_DROPOUT(suffix, type)                                     \
-    extern "C" __global__ void dropout_##suffix(const DropoutArgs p) { \
-        dropout<type>(p);                                              \
-    }
+#define LORA_DROPOUT(suffix, type) \
+    extern "C" __global__ void dropout_##suffix(const DropoutArgs p) { dropout<type>(p); }
 LORA_FOR_ELEMENTS(LORA_DROPOUT)
 
 }  // namespace lora::cuda

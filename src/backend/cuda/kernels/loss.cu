@@ -45,9 +45,9 @@ __device__ void weighted_loss(const WeightedLossArgs& p) {
     if (threadIdx.x == 0) p.partial[blockIdx.x] = sum;
 }
 
-#define LORA_WEIGHTED_LOSS(suffix, type)                                         \
+#define LORA_WEIGHTED_LOSS(suffix, type)                                          \
     extern "C" __global__ void weighted_loss_##suffix(const WeightedLossArgs p) { \
-        weighted_loss<type>(p);                                                  \
+        weighted_loss<type>(p);                                                   \
     }
 LORA_FOR_ELEMENTS(LORA_WEIGHTED_LOSS)
 
@@ -87,9 +87,9 @@ __device__ void weighted_loss_backward(const WeightedLossBackwardArgs& p) {
     });
 }
 
-#define LORA_WEIGHTED_LOSS_BACKWARD(suffix, type)                                                 \
+#define LORA_WEIGHTED_LOSS_BACKWARD(suffix, type)                                                  \
     extern "C" __global__ void weighted_loss_backward_##suffix(const WeightedLossBackwardArgs p) { \
-        weighted_loss_backward<type>(p);                                                          \
+        weighted_loss_backward<type>(p);                                                           \
     }
 LORA_FOR_ELEMENTS(LORA_WEIGHTED_LOSS_BACKWARD)
 

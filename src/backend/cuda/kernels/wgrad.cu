@@ -47,9 +47,9 @@ __device__ __forceinline__ void wgrad_simt(const WeightGradientArgs& p) {
 #pragma unroll
     for (int i = 0; i < 16; ++i) {
         store_gradient<T>(p,
-                       first_row + simt_row() + i / 4,
-                       first_column + simt_column() + i % 4,
-                       sums.at[i / 4][i % 4]);
+                          first_row + simt_row() + i / 4,
+                          first_column + simt_column() + i % 4,
+                          sums.at[i / 4][i % 4]);
     }
 }
 
