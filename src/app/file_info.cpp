@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string_view>
@@ -145,6 +146,12 @@ void read_network(const io::SafetensorsFile& file, FileInfo& info) {
     info.trigger_words = trigger_words(file.metadata(), 8);
 }
 
+void read_numbers(std::shared_ptr<const io::SafetensorsFile> file, FileInfo& info) {
+    const auto problem =
+        attempt([&] { info.analysis = tools::analyze_lora(tools::read_lora(std::move(file))); });
+    if (problem) info.notes.push_back(problem->message());
+}
+
 bool holds(const io::SafetensorsFile& file, std::string_view prefix) {
     return std::any_of(file.tensors().begin(), file.tensors().end(), [&](const TensorInfo& t) {
         return t.name.starts_with(prefix);
@@ -178,8 +185,10 @@ void read_model(const io::SafetensorsFile& file, FileInfo& info) {
 
 }  // namespace
 
-FileInfo inspect_file(const std::string& path) {
-    const auto file = io::SafetensorsFile::open(path);
+FileInfo inspect_file(const std::string& path, InspectDepth depth) {
+    const auto opened =
+        std::make_shared<const io::SafetensorsFile>(io::SafetensorsFile::open(path));
+    const io::SafetensorsFile& file = *opened;
     FileInfo info;
     info.kind = "unknown";
     info.family = "unknown";
@@ -197,6 +206,7 @@ FileInfo inspect_file(const std::string& path) {
 
     if (!network_modules(file.tensors()).empty()) {
         read_network(file, info);
+        if (depth == InspectDepth::kNumbers) read_numbers(opened, info);
     } else {
         read_model(file, info);
     }

@@ -4,10 +4,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "io/safetensors.h"
+#include "tools/analyze.h"
 
 namespace lora::app {
 
@@ -31,9 +33,15 @@ struct FileInfo {
     std::vector<std::string> notes;  // what a model consists of, why it cannot be trained on
     std::vector<TriggerWord> trigger_words;
     io::Metadata metadata;
+    std::optional<tools::LoraAnalysis> analysis;  // of a LoRA, when asked for
 };
 
-[[nodiscard]] FileInfo inspect_file(const std::string& path);
+enum class InspectDepth {
+    kNames,    // names, shapes and metadata: instant
+    kNumbers,  // a LoRA's numbers too: seconds
+};
+[[nodiscard]] FileInfo inspect_file(const std::string& path,
+                                    InspectDepth depth = InspectDepth::kNames);
 
 // The words that bring the concept back, from `ss_tag_frequency` and `ss_dataset_dirs`: those in
 // nearly every caption, folder names first; at most `limit`.

@@ -58,6 +58,21 @@ TEST(FileInfo, ALoraTellsRankFamilyAndParts) {
     EXPECT_EQ(info.metadata.at("ss_network_dim"), "8");
 }
 
+TEST(FileInfo, TheNumbersOfALora) {
+    const NetworkFile file(
+        {{kToK + ".lora_down.weight", {8, 768}}, {kToK + ".lora_up.weight", {320, 8}}}, {});
+    EXPECT_FALSE(inspect_file(file.path()).analysis.has_value());
+    const FileInfo info = inspect_file(file.path(), InspectDepth::kNumbers);
+    ASSERT_TRUE(info.analysis.has_value());
+    EXPECT_EQ(info.analysis->unmoved, std::vector<std::string>{kToK});
+    // A file that cannot be computed with is still told about.
+    const NetworkFile half({{kToK + ".lora_down.weight", {8, 768}}}, {});
+    const FileInfo told = inspect_file(half.path(), InspectDepth::kNumbers);
+    EXPECT_EQ(told.kind, "lora");
+    EXPECT_FALSE(told.analysis.has_value());
+    ASSERT_EQ(told.notes.size(), 1u);
+}
+
 TEST(FileInfo, KindsAreToldApart) {
     const std::string conv = "lora_unet_down_blocks_0_resnets_0_conv1";
     const NetworkFile locon(

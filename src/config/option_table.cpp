@@ -13,6 +13,7 @@ std::vector<OptionSection> gather() {
     for (const auto& group : {data_sections(),
                               training_sections(),
                               output_sections(),
+                              tool_sections(),
                               command_sections(),
                               legacy_sections()}) {
         all.insert(all.end(), group.begin(), group.end());

@@ -38,9 +38,15 @@ enum class Command : uint32_t {
     kDoctor = 16,
     kVersion = 32,
     kHelp = 64,
+    kMerge = 1 << 8,
+    kResize = 1 << 9,
+    kExtract = 1 << 10,
+    kConvert = 1 << 11,
+    kVerify = 1 << 12,
+    kInterrogate = 1 << 13,
 };
 [[nodiscard]] constexpr uint32_t bit(Command command) { return static_cast<uint32_t>(command); }
-inline constexpr uint32_t kEveryCommand = 0x7f;
+inline constexpr uint32_t kEveryCommand = 0xffffffff;
 
 enum class Language { kEnglish, kChinese };
 

@@ -59,6 +59,11 @@ constexpr OptionRow kDemo[] = {
      .help = {"judge this file instead of training one", "不訓練,直接判定此 LoRA 檔案"}},
 };
 
+constexpr OptionRow kInspect[] = {
+    {.name = "quick", .type = kFlag, .guide = "false",
+     .help = {"leave out what has to be computed: energies by block, effective ranks, the rank that would do", "略過需要計算的部分:各區塊能量、有效 rank、建議的 rank"}},
+};
+
 constexpr OptionRow kHelp[] = {
     {.name = "markdown", .type = kFlag, .guide = "false",
      .help = {"print the option tables of docs/options.md", "輸出 docs/options.md 的內容"}},
@@ -85,11 +90,13 @@ constexpr OptionRow kEverywhere[] = {
 };
 
 constexpr uint32_t kComputing =
-    bit(Command::kTrain) | bit(Command::kSample) | bit(Command::kDemo) | bit(Command::kDoctor);
+    bit(Command::kTrain) | bit(Command::kSample) | bit(Command::kDemo) | bit(Command::kDoctor) |
+    bit(Command::kInterrogate);
 
 constexpr OptionSection kSections[] = {
     {{"Sampling", "採樣"}, bit(Command::kSample), kSample},
     {{"Demo", "示範"}, bit(Command::kDemo), kDemo},
+    {{"Inspect", "檢視"}, bit(Command::kInspect), kInspect},
     {{"Help", "說明"}, bit(Command::kHelp), kHelp},
     {{"Device", "裝置"}, kComputing, kDevice},
     {{"Everywhere", "共用"}, kEveryCommand, kEverywhere},

@@ -59,7 +59,9 @@ ValueId build_clip_text(const NetContext& net,
         nn::weight(net, name(names.tokens), Shape{config.vocabulary, config.width});
     const ValueId positions =
         nn::weight(net, name(names.positions), Shape{config.positions, config.width});
-    ValueId x = b.add(b.embedding(ids, tokens), positions);  // [M, 77, D]
+    const int64_t used = b.shape(ids)[1];
+    ValueId x = b.add(b.embedding(ids, tokens),
+                      used < config.positions ? b.slice(positions, 0, 0, used) : positions);
     for (int64_t i = 0; i < num_run; ++i) x = encoder_layer(net, config, i, x);
     return nn::layer_norm(net, name(names.final_norm), x);
 }

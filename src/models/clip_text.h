@@ -22,7 +22,7 @@ struct ClipTextConfig {
     bool exact_gelu = false;  // as OpenCLIP has it; else quick GELU
 };
 
-// ids [M, 77] I32 -> [M, 77, width]. clip_skip counts layers from the end (0 and 1: all layers run,
+// ids [M, T <= 77] I32 -> [M, T, width]. clip_skip counts layers from the end (0 and 1: all run,
 // 2: the last is left out); the final layer norm is applied either way.
 // Errors   kConfig when clip_skip leaves no layer.
 [[nodiscard]] nn::ValueId build_clip_text(const nn::NetContext& net,

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/thread_pool.h"
 #include "models/keymap/kohya.h"
+#include "models/keymap/text_encoder.h"
 #include "tools/internal/merge_parts.h"
 
 namespace lora::tools {
@@ -75,8 +76,9 @@ public:
 
 private:
     [[nodiscard]] Matrix difference(const LoraTarget& target) const {
-        const TensorView before = original_.file.at(target.weight_name);
-        const TensorView after = tuned_.file.at(target.weight_name);
+        const models::StoredTensor stored = models::stored_tensor(target.weight_name);
+        const TensorView before = original_.file.at(stored.name);
+        const TensorView after = tuned_.file.at(stored.name);
         if (before.shape.num_elements() != after.shape.num_elements()) {
             throw Error(ErrorCode::kFormat,
                         fmt::format("{} has shape {} in one model and {} in the other",
@@ -86,14 +88,24 @@ private:
                 .with_hint("the tuned model must come from the original one");
         }
         Matrix out;
-        out.rows = before.shape[0];
-        out.cols = before.shape.num_elements() / out.rows;
-        out.values = to_floats(after);
-        const std::vector<float> base = to_floats(before);
+        out.rows = before.shape[0] / stored.num_parts;
+        out.cols = before.shape.num_elements() / before.shape[0];
+        out.values = numbers_of(after, stored);
+        const std::vector<float> base = numbers_of(before, stored);
         for (size_t i = 0; i < base.size(); ++i) out.values[i] -= base[i];
-        release(original_.file, target.weight_name);
-        release(tuned_.file, target.weight_name);
+        release(original_.file, stored.name);
+        release(tuned_.file, stored.name);
         return out;
+    }
+
+    // Of the rows that the layer is.
+    static std::vector<float> numbers_of(const TensorView& whole,
+                                         const models::StoredTensor& stored) {
+        const size_t bytes = whole.bytes.size() / static_cast<size_t>(stored.num_parts);
+        const Shape part{whole.shape.num_elements() / stored.num_parts};
+        return to_floats({whole.dtype,
+                          part,
+                          whole.bytes.subspan(static_cast<size_t>(stored.part) * bytes, bytes)});
     }
 
     static void release(const io::SafetensorsFile& file, const std::string& name) {

@@ -1,11 +1,15 @@
 #include "tools/extract.h"
 
 #include <cmath>
+#include <deque>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "base/attempt.h"
+#include "models/hash_model.h"
 #include "models/keymap/kohya.h"
+#include "models/tensor_list.h"
 #include "tools/internal/lora_maker.h"
 
 namespace lora::tools {
@@ -121,6 +125,67 @@ TEST(Extract, ClampsToTheQuantileOfBothFactors) {
                 ASSERT_LE(std::abs(value), limits[layer.name] * 1.0001F) << layer.name;
             }
         }
+    }
+}
+
+// Stable Diffusion 2.x: queries, keys and values are thirds of one tensor, projections are linear
+// while the LoRA's are 1x1.
+TEST(Extract, ThereAndBackInSd2) {
+    models::ModelInfo info = models::sd21_mini_info();
+    models::ClipTextConfig text = info.text;
+    ++text.layers;  // the last one is in the file and does not run
+    std::deque<Tensor> storage;
+    std::vector<io::NamedTensor> tensors;
+    for (const auto& part : {models::unet_tensors(info.unet), models::clip_text_tensors(text)}) {
+        for (const models::TensorSpec& spec : part) {
+            storage.push_back(models::hash_weight(spec.name, spec.shape));
+            tensors.push_back({spec.name, storage.back().view()});
+        }
+    }
+    const TemporaryFile base("base.safetensors");
+    const TemporaryFile lora("lora.safetensors");
+    const TemporaryFile merged("merged.safetensors");
+    const TemporaryFile out("out.safetensors");
+    io::write_safetensors(base.path(), tensors, {});
+    LoraMaker maker(32);
+    for (const auto& target : models::list_lora_targets(info, {})) {
+        maker.lora(target.lora_name, target.weight_shape, 2);
+    }
+    maker.save(lora.path());
+    MergeOptions options;
+    options.inputs = {{lora.path(), 1}};
+    options.save_to = merged.path();
+    merge_into_model(base.path(), options);
+
+    const LoraFile before = open_lora(lora.path());
+    const std::string whole = "cond_stage_model.model.transformer.resblocks.1.attn.in_proj_weight";
+    const std::vector<float> x = to_floats(io::SafetensorsFile::open(base.path()).at(whole));
+    const std::vector<float> y = to_floats(io::SafetensorsFile::open(merged.path()).at(whole));
+    size_t third = 0;
+    for (const char* name : {"q", "k", "v"}) {
+        const std::vector<float> change = change_of(
+            before, fmt::format("lora_te_text_model_encoder_layers_1_self_attn_{}_proj", name));
+        ASSERT_EQ(3 * change.size(), x.size());
+        for (size_t i = 0; i < change.size(); ++i) {
+            const size_t at = third * change.size() + i;
+            ASSERT_NEAR(y[at] - x[at], change[i], 1e-6) << name;
+        }
+        ++third;
+    }
+    ExtractOptions extract;
+    extract.model_org = base.path();
+    extract.model_tuned = merged.path();
+    extract.save_to = out.path();
+    extract.rank = 2;
+    extract.clamp_quantile = 1;
+    extract_lora(extract);
+    const LoraFile after = open_lora(out.path());
+    ASSERT_EQ(after.layers.size(), before.layers.size());
+    EXPECT_EQ(after.file->metadata().at("ss_v2"), "True");
+    for (const LoraLayer& layer : before.layers) {
+        const std::vector<float> a = change_of(before, layer.name);
+        const std::vector<float> b = change_of(after, layer.name);
+        for (size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], b[i], 5e-6) << layer.name;
     }
 }
 

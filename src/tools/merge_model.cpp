@@ -11,6 +11,7 @@
 #include "io/tensor_stream.h"
 #include "models/family.h"
 #include "models/keymap/kohya.h"
+#include "models/keymap/text_encoder.h"
 #include "models/tensor_list.h"
 #include "tools/internal/merge_parts.h"
 
@@ -21,6 +22,8 @@ namespace {
 struct Part {
     const LoraLayer* layer = nullptr;
     double factor = 1;  // ratio * block weight, without the layer's scale
+    int64_t part = 0;   // of the tensor's rows that the layer is (OpenCLIP joins three)
+    int64_t num_parts = 1;
 };
 
 class ModelMerge {
@@ -65,8 +68,11 @@ private:
             const LoraLayer* layer = files[i].find(target.lora_name);
             if (layer == nullptr) continue;
             const MergeInput& input = options_.inputs[i];
-            parts_[target.weight_name].push_back(
-                {layer, input.ratio * input.blocks.of(target.lora_name)});
+            const models::StoredTensor stored = models::stored_tensor(target.weight_name);
+            parts_[stored.name].push_back({layer,
+                                           input.ratio * input.blocks.of(target.lora_name),
+                                           stored.part,
+                                           stored.num_parts});
             ++num_layers_;
         }
     }
@@ -103,15 +109,13 @@ private:
         weight.cols = info.shape.num_elements() / info.shape[0];
         weight.values = to_floats(view);
         internal::round_to(options_.precision, weight.values);
-        const Matrix base = keeps_base(parts) ? weight : Matrix(weight.rows, 0);
+        // IA3 reads the numbers before the merge; the others only look at their shape.
+        const bool reads_base = std::any_of(parts.begin(), parts.end(), [](const Part& part) {
+            return part.layer->kind == nn::LoraKind::kIa3;
+        });
+        const Matrix base = reads_base ? weight : Matrix();
         for (const Part& part : parts) {
-            Matrix change(weight.rows, weight.cols);
-            // Shapes are judged by the weight itself; IA3 reads the base's numbers.
-            add_weight_change(*part.layer, part.factor, base.cols > 0 ? base : weight, change);
-            internal::round_to(options_.precision, change.values);
-            for (size_t i = 0; i < weight.values.size(); ++i) {
-                weight.values[i] += change.values[i];
-            }
+            add(part, reads_base ? base : weight, weight);
             internal::round_to(options_.precision, weight.values);
         }
         check_finite(info.name, weight);
@@ -120,11 +124,21 @@ private:
         made_ = to_dtype(floats, options_.save_precision);
     }
 
-    // Only IA3 needs the numbers before the merge.
-    [[nodiscard]] static bool keeps_base(const std::vector<Part>& parts) {
-        return std::any_of(parts.begin(), parts.end(), [](const Part& part) {
-            return part.layer->kind == nn::LoraKind::kIa3;
-        });
+    // Adds one layer's change to the rows that are its.
+    void add(const Part& part, const Matrix& base, Matrix& weight) const {
+        const int64_t rows = weight.rows / part.num_parts;
+        const auto first = static_cast<std::ptrdiff_t>(part.part * rows * weight.cols);
+        Matrix change(rows, weight.cols);
+        if (part.num_parts == 1) {
+            add_weight_change(*part.layer, part.factor, base, change);
+        } else {
+            Matrix own(rows, weight.cols);
+            std::copy_n(base.values.begin() + first, own.values.size(), own.values.begin());
+            add_weight_change(*part.layer, part.factor, own, change);
+        }
+        internal::round_to(options_.precision, change.values);
+        auto target = weight.values.begin() + first;
+        for (const float value : change.values) *target++ += value;
     }
 
     static void check_finite(const std::string& name, const Matrix& weight) {

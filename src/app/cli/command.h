@@ -48,6 +48,12 @@ int run_inspect(const Context& context, const config::Loaded& loaded);
 int run_demo(const Context& context, const config::Loaded& loaded);
 int run_doctor(const Context& context, const config::Loaded& loaded);
 int run_version(const Context& context, const config::Loaded& loaded);
+int run_merge(const Context& context, const config::Loaded& loaded);
+int run_resize(const Context& context, const config::Loaded& loaded);
+int run_extract(const Context& context, const config::Loaded& loaded);
+int run_convert(const Context& context, const config::Loaded& loaded);
+int run_verify(const Context& context, const config::Loaded& loaded);
+int run_interrogate(const Context& context, const config::Loaded& loaded);
 int run_help(const Context& context, const config::Loaded& loaded);
 
 }  // namespace lora::app

@@ -89,7 +89,7 @@ void print_overview(Language language) {
     const bool zh = language == Language::kChinese;
     print_out(zh ? "用法:lora 指令 [選項...]\n\n" : "usage: lora COMMAND [OPTION...]\n\n");
     for (const CommandEntry& entry : commands()) {
-        print_out(fmt::format("  {:<9}{}\n", entry.name, entry.summary.in(language)));
+        print_out(fmt::format("  {:<13}{}\n", entry.name, entry.summary.in(language)));
     }
     print_out(zh ? "\nlora help 指令 說明該指令的選項;lora demo 是最快的起點。\n"
                  : "\nlora help COMMAND explains its options; lora demo is the quickest start.\n");

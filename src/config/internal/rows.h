@@ -19,6 +19,7 @@ struct PresetValue {
 [[nodiscard]] std::span<const OptionSection> training_sections();  // network, optimizer, loss
 [[nodiscard]] std::span<const OptionSection> output_sections();    // saving, memory, program
 [[nodiscard]] std::span<const OptionSection> legacy_sections();    // accepted or refused words
+[[nodiscard]] std::span<const OptionSection> tool_sections();      // merge, resize, extract, ...
 [[nodiscard]] std::span<const OptionSection> command_sections();   // sample, demo, inspect, common
 
 }  // namespace lora::config

@@ -1,0 +1,64 @@
+// `lora interrogate`: the tokens that a LoRA moves most.
+#include <fmt/format.h>
+
+#include "app/cli/command.h"
+#include "app/cli/counter.h"
+#include "app/cli/precision.h"
+#include "app/cli/report.h"
+#include "app/cli/terminal.h"
+#include "app/cli/tool_options.h"
+#include "app/token_states.h"
+#include "base/json.h"
+#include "base/utf8.h"
+#include "tools/interrogate.h"
+
+namespace lora::app {
+namespace {
+
+// Many tokens are parts of characters.
+std::string printable(const std::string& text) { return utf32_to_utf8(utf8_to_utf32(text)); }
+
+}  // namespace
+
+int run_interrogate(const Context& context, const config::Loaded& loaded) {
+    const config::Settings& settings = loaded.settings;
+    Diagnostics findings;
+    require_option(settings, "sd_model", "name the base model", findings);
+    require_option(settings, "model", "name the LoRA file", findings);
+    raise_errors(findings);
+    const auto backend = open_backend(context, settings);
+    const std::string precision = choose_precision(settings.text("mixed_precision"), *backend);
+    std::optional<int64_t> clip_skip;
+    if (settings.has("clip_skip")) clip_skip = settings.integer("clip_skip");
+    TokenEncoder encoder(*backend,
+                         settings.text("sd_model"),
+                         settings.text("model"),
+                         precision_dtype(precision),
+                         clip_skip);
+    tools::InterrogateOptions options;
+    options.batch_size = settings.integer("batch_size");
+    options.top = static_cast<size_t>(settings.integer("top"));
+    const std::vector<tools::TokenChange> changes = [&] {
+        Counter counter(context.language == config::Language::kChinese ? "token" : "tokens");
+        options.on_progress = counter.function();
+        return tools::interrogate(
+            [&](std::span<const int32_t> ids) { return encoder.states(ids, false); },
+            [&](std::span<const int32_t> ids) { return encoder.states(ids, true); },
+            options);
+    }();
+    OrderedJson tokens = OrderedJson::array();
+    int64_t place = 0;
+    for (const tools::TokenChange& change : changes) {
+        const std::string text = printable(change.text);
+        if (settings.flag("json")) {
+            tokens.push_back({{"id", change.id}, {"token", text}, {"score", change.score}});
+        } else {
+            print_out(fmt::format(
+                "[{:3}]: {:5} {:<20}: {:.5f}\n", ++place, change.id, text, change.score));
+        }
+    }
+    if (settings.flag("json")) print_out(OrderedJson{{"tokens", tokens}}.dump() + "\n");
+    return 0;
+}
+
+}  // namespace lora::app
