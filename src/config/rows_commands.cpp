@@ -30,7 +30,7 @@ constexpr OptionRow kSample[] = {
      .help = {"sampling steps", "採樣步數"}},
     {.name = "scale", .type = kFloat, .guide = "7.5", .aliases = "cfg_scale", .min = 0,
      .help = {"how strongly the prompt is followed (CFG)", "遵循提示詞的強度(CFG)"}},
-    {.name = "sampler", .guide = "ddim", .aliases = "sample_sampler", .choices = "ddim|euler|euler_a|dpmpp_2m_karras",
+    {.name = "sampler", .guide = "ddim", .aliases = "sample_sampler", .choices = "ddim|pndm|plms|lms|euler|euler_a|heun|dpm_2|dpm_2_a|dpmsolver|dpmsolver++|dpmsingle|k_lms|k_euler|k_euler_a|k_dpm_2|k_dpm_2_a|dpmpp_2m_karras",
      .help = {"sampler", "採樣器"}},
     {.name = "seed", .type = kInt, .min = 0,
      .help = {"start of the random numbers; absent: drawn and told", "亂數種子;未指定則隨機並顯示"}},

@@ -58,7 +58,7 @@ public:
         findings_.push_back({Severity::kWarning,
                              place_,
                              fmt::format("{} \"{}\" is not understood and left out", name, text),
-                             "samplers: ddim, euler, euler_a, dpmpp_2m_karras"});
+                             "samplers: those of --sample_sampler"});
     }
 
     // The names of .json and .toml.

@@ -1,3 +1,4 @@
+// Names and levels of the samplers; their steps are in sampler_steps.cpp.
 #include "diffusion/sampler.h"
 
 #include <algorithm>
@@ -6,8 +7,8 @@
 
 #include <fmt/format.h>
 
-#include "base/check.h"
 #include "base/error.h"
+#include "diffusion/internal/ancestral.h"
 
 namespace lora::diffusion {
 namespace {
@@ -15,29 +16,66 @@ namespace {
 struct NamedSampler {
     std::string_view name;
     SamplerKind kind;
+    std::string_view label = {};
 };
-constexpr std::array<NamedSampler, 6> kSamplers{{{"ddim", SamplerKind::kDdim},
-                                                 {"euler", SamplerKind::kEuler},
-                                                 {"euler_a", SamplerKind::kEulerA},
-                                                 {"dpmpp_2m_karras", SamplerKind::kDpmpp2mKarras},
-                                                 {"k_euler", SamplerKind::kEuler},
-                                                 {"k_euler_a", SamplerKind::kEulerA}}};
+// The first name of a kind is its own.
+constexpr std::array<NamedSampler, 19> kSamplers{{
+    {"ddim", SamplerKind::kDdim, "DDIM"},
+    {"pndm", SamplerKind::kPndm, "PNDM"},
+    {"plms", SamplerKind::kPlms, "PLMS"},
+    {"euler", SamplerKind::kEuler, "Euler"},
+    {"euler_a", SamplerKind::kEulerA, "Euler a"},
+    {"heun", SamplerKind::kHeun, "Heun"},
+    {"dpm_2", SamplerKind::kDpm2, "DPM2"},
+    {"dpm_2_a", SamplerKind::kDpm2A, "DPM2 a"},
+    {"lms", SamplerKind::kLms, "LMS"},
+    {"dpmsolver", SamplerKind::kDpmSolver, "DPM-Solver"},
+    {"dpmsolver++", SamplerKind::kDpmSolverPp, "DPM++ 2M"},
+    {"dpmsingle", SamplerKind::kDpmSingle, "DPM++ 2S"},
+    {"dpmpp_2m_karras", SamplerKind::kDpmpp2mKarras, "DPM++ 2M Karras"},
+    {"k_euler", SamplerKind::kEuler},
+    {"k_euler_a", SamplerKind::kEulerA},
+    {"k_lms", SamplerKind::kLms},
+    {"k_dpm_2", SamplerKind::kDpm2},
+    {"k_dpm_2_a", SamplerKind::kDpm2A},
+    {"dpmpp_2m", SamplerKind::kDpmSolverPp},
+}};
+
+constexpr int64_t kLast = NoiseSchedule::kNumTimesteps - 1;
 
 // `count` numbers from 999 down to 0, evenly; a single one is 0.
 std::vector<double> descending_timesteps(int64_t count) {
-    constexpr double kLast = static_cast<double>(NoiseSchedule::kNumTimesteps - 1);
     std::vector<double> result(static_cast<size_t>(count), 0.0);
     for (int64_t i = 0; i + 1 < count; ++i) {
-        result[static_cast<size_t>(i)] =
-            kLast * static_cast<double>(count - 1 - i) / static_cast<double>(count - 1);
+        result[static_cast<size_t>(i)] = static_cast<double>(kLast) *
+                                         static_cast<double>(count - 1 - i) /
+                                         static_cast<double>(count - 1);
     }
     return result;
 }
 
-// Weight of the latent at noise level sigma; sigma * this is the weight of the noise.
-double alpha_of(double sigma) { return 1.0 / std::sqrt(sigma * sigma + 1.0); }
+int64_t leading_timestep(int64_t i, int64_t num_steps) {
+    return std::min(i * (NoiseSchedule::kNumTimesteps / num_steps) + 1, kLast);
+}
+
+bool is_scaled_by_sigma(SamplerKind kind) {
+    switch (kind) {
+        case SamplerKind::kEuler:
+        case SamplerKind::kEulerA:
+        case SamplerKind::kHeun:
+        case SamplerKind::kDpm2:
+        case SamplerKind::kDpm2A:
+        case SamplerKind::kLms: return true;
+        default: return false;
+    }
+}
 
 }  // namespace
+
+AncestralStep ancestral_step(double from, double to) {
+    const double up = to * std::sqrt(std::max(0.0, from * from - to * to)) / from;
+    return {.down = std::sqrt(std::max(0.0, to * to - up * up)), .up = up};
+}
 
 std::optional<SamplerKind> sampler_from_name(std::string_view name) {
     for (const NamedSampler& sampler : kSamplers) {
@@ -53,142 +91,131 @@ std::string_view sampler_name(SamplerKind kind) {
     return "";
 }
 
+std::string_view sampler_label(SamplerKind kind) {
+    for (const NamedSampler& sampler : kSamplers) {
+        if (sampler.kind == kind) return sampler.label;
+    }
+    return "";
+}
+
 Sampler::Sampler(SamplerKind kind, int64_t num_steps, PredictionType prediction)
-    : kind_(kind), prediction_(prediction) {
+    : kind_(kind), prediction_(prediction), scaled_by_sigma_(is_scaled_by_sigma(kind)) {
     if (num_steps < 1 || num_steps > NoiseSchedule::kNumTimesteps) {
         throw Error(ErrorCode::kConfig,
                     fmt::format("{} sampling steps: 1 to {} are possible",
                                 num_steps,
                                 NoiseSchedule::kNumTimesteps));
     }
+    // Three steps of Runge-Kutta and one more are its least.
+    if (kind_ == SamplerKind::kPndm && num_steps < 4) kind_ = SamplerKind::kPlms;
     switch (kind_) {
-        case SamplerKind::kDdim: plan_ddim(num_steps); break;
+        case SamplerKind::kDdim: plan_leading(num_steps); break;
+        case SamplerKind::kPndm: plan_pndm(num_steps); break;
+        case SamplerKind::kPlms: plan_plms(num_steps); break;
         case SamplerKind::kEuler:
-        case SamplerKind::kEulerA: plan_euler(num_steps); break;
+        case SamplerKind::kEulerA:
+        case SamplerKind::kLms:
+        case SamplerKind::kHeun:
+        case SamplerKind::kDpm2:
+        case SamplerKind::kDpm2A: plan_sigmas(num_steps); break;
+        case SamplerKind::kDpmSolver:
+        case SamplerKind::kDpmSolverPp:
+        case SamplerKind::kDpmSingle: plan_lambda(num_steps); break;
         case SamplerKind::kDpmpp2mKarras: plan_karras(num_steps); break;
     }
 }
 
-void Sampler::plan_ddim(int64_t num_steps) {
-    const NoiseSchedule schedule;
-    const int64_t stride = NoiseSchedule::kNumTimesteps / num_steps;
-    for (int64_t i = num_steps; i-- > 0;) {
-        const int64_t t = std::min(i * stride + 1, NoiseSchedule::kNumTimesteps - 1);
-        timesteps_.push_back(static_cast<double>(t));
-        sigmas_.push_back(schedule.sigma(t));
-        if (i == 0) sigmas_.push_back(schedule.sigma(std::max<int64_t>(t - stride, 0)));
-    }
-    // Each step leads to t - stride, which is the next step's timestep.
+void Sampler::add_call(double timestep, double sigma) {
+    timesteps_.push_back(timestep);
+    sigmas_.push_back(sigma);
 }
 
-void Sampler::plan_euler(int64_t num_steps) {
+// Each step leads to t - stride, which is the next step's timestep; the last one to timestep 0.
+void Sampler::plan_leading(int64_t num_steps) {
     const NoiseSchedule schedule;
-    timesteps_ = descending_timesteps(num_steps);
-    for (const double t : timesteps_) sigmas_.push_back(schedule.sigma_at(t));
+    const int64_t stride = NoiseSchedule::kNumTimesteps / num_steps;
+    int64_t t = 0;
+    for (int64_t i = num_steps; i-- > 0;) {
+        t = leading_timestep(i, num_steps);
+        add_call(static_cast<double>(t), schedule.sigma(t));
+    }
+    sigmas_.push_back(schedule.sigma(std::max<int64_t>(t - stride, 0)));
+}
+
+// e, c + h, c + h, c for the step from e to c, h being half a stride; thrice; then as ddim.
+void Sampler::plan_pndm(int64_t num_steps) {
+    const NoiseSchedule schedule;
+    const auto add = [&](int64_t t) { add_call(static_cast<double>(t), schedule.sigma(t)); };
+    const int64_t half = NoiseSchedule::kNumTimesteps / num_steps / 2;
+    int64_t i = num_steps - 1;
+    for (int64_t step = 0; step < 3; ++step, --i) {
+        const int64_t to = leading_timestep(i - 1, num_steps);
+        add(leading_timestep(i, num_steps));
+        add(std::min(to + half, kLast));
+        add(std::min(to + half, kLast));
+        add(to);
+    }
+    for (; i >= 0; --i) add(leading_timestep(i, num_steps));
+    sigmas_.push_back(schedule.sigma(0));
+}
+
+// The second timestep twice: the first step is done again with what was seen at its end.
+void Sampler::plan_plms(int64_t num_steps) {
+    const NoiseSchedule schedule;
+    for (int64_t i = num_steps; i-- > 0;) {
+        const int64_t t = leading_timestep(i, num_steps);
+        add_call(static_cast<double>(t), schedule.sigma(t));
+        if (i == num_steps - 2) add_call(static_cast<double>(t), schedule.sigma(t));
+    }
+    sigmas_.push_back(schedule.sigma(0));
+}
+
+void Sampler::plan_sigmas(int64_t num_steps) {
+    const NoiseSchedule schedule;
+    const std::vector<double> times = descending_timesteps(num_steps);
+    for (size_t i = 0; i < times.size(); ++i) {
+        const double sigma = schedule.sigma_at(times[i]);
+        // Heun's method asks at the end of a step, and there again for the next one.
+        if (kind_ == SamplerKind::kHeun && i > 0) add_call(times[i], sigma);
+        add_call(times[i], sigma);
+        if (i + 1 == times.size()) break;
+        if (kind_ != SamplerKind::kDpm2 && kind_ != SamplerKind::kDpm2A) continue;
+        double to = schedule.sigma_at(times[i + 1]);
+        if (kind_ == SamplerKind::kDpm2A) to = ancestral_step(sigma, to).down;
+        const double middle = std::sqrt(sigma * to);
+        add_call(schedule.timestep_of(middle), middle);
+    }
     sigmas_.push_back(0);
+}
+
+// num_steps + 1 rounded timesteps without the last, 0.
+void Sampler::plan_lambda(int64_t num_steps) {
+    const NoiseSchedule schedule;
+    for (int64_t i = num_steps; i > 0; --i) {
+        const double t = std::nearbyint(static_cast<double>(kLast) * static_cast<double>(i) /
+                                        static_cast<double>(num_steps));
+        add_call(t, schedule.sigma(static_cast<int64_t>(t)));
+    }
+    // The form that predicts noise cannot end without any.
+    sigmas_.push_back(kind_ == SamplerKind::kDpmSolver ? schedule.sigma(0) : 0);
 }
 
 void Sampler::plan_karras(int64_t num_steps) {
     constexpr double kRho = 7;
     const NoiseSchedule schedule;
-    const double high = std::pow(schedule.sigma(NoiseSchedule::kNumTimesteps - 1), 1 / kRho);
+    const double high = std::pow(schedule.sigma(kLast), 1 / kRho);
     const double low = std::pow(schedule.sigma(0), 1 / kRho);
     for (int64_t i = 0; i < num_steps; ++i) {
         const double share =
             num_steps == 1 ? 0 : static_cast<double>(i) / static_cast<double>(num_steps - 1);
         const double sigma = std::pow(high + share * (low - high), kRho);
-        sigmas_.push_back(sigma);
-        timesteps_.push_back(std::nearbyint(schedule.timestep_of(sigma)));
+        add_call(std::nearbyint(schedule.timestep_of(sigma)), sigma);
     }
     sigmas_.push_back(0);
 }
 
-double Sampler::initial_scale() const {
-    const bool by_sigma = kind_ == SamplerKind::kEuler || kind_ == SamplerKind::kEulerA;
-    return by_sigma ? sigmas_.front() : 1.0;
-}
-
-double Sampler::input_scale(int64_t step) const {
-    const bool by_sigma = kind_ == SamplerKind::kEuler || kind_ == SamplerKind::kEulerA;
-    return by_sigma ? alpha_of(sigmas_[static_cast<size_t>(step)]) : 1.0;
-}
-
-void Sampler::predict_noise(int64_t index,
-                            std::span<const float> prediction,
-                            std::span<const float> sample) {
-    noise_.assign(prediction.begin(), prediction.end());
-    if (prediction_ == PredictionType::kEpsilon) return;
-    // noise = alpha v + sigma' x, with x as the model saw it.
-    const double sigma = sigmas_[static_cast<size_t>(index)];
-    const double alpha = alpha_of(sigma);
-    const auto of_v = static_cast<float>(alpha);
-    const auto of_x = static_cast<float>(sigma * alpha * input_scale(index));
-    for (size_t i = 0; i < noise_.size(); ++i) noise_[i] = of_v * noise_[i] + of_x * sample[i];
-}
-
-void Sampler::step_linear(double of_sample, double of_noise, std::span<float> sample) const {
-    for (size_t i = 0; i < sample.size(); ++i) {
-        sample[i] = static_cast<float>(of_sample * static_cast<double>(sample[i]) +
-                                       of_noise * static_cast<double>(noise_[i]));
-    }
-}
-
-void Sampler::step_dpmpp(int64_t index, std::span<float> sample) {
-    const auto i = static_cast<size_t>(index);
-    const double from = sigmas_[i];
-    const double to = sigmas_[i + 1];
-    x0_.resize(sample.size());
-    for (size_t k = 0; k < x0_.size(); ++k) {
-        // sample = alpha (x0 + sigma noise)
-        x0_[k] = static_cast<float>(static_cast<double>(sample[k]) / alpha_of(from) -
-                                    from * static_cast<double>(noise_[k]));
-    }
-    const double alpha_to = alpha_of(to);
-    const double of_sample = to * alpha_to / (from * alpha_of(from));
-    const double step_size = to > 0 ? std::log(from / to) : 0;  // in log signal-to-noise
-    const double of_x0 = alpha_to * (to > 0 ? 1 - std::exp(-step_size) : 1);
-    // The first and the last step are of first order.
-    double extrapolate = 0;
-    if (index > 0 && to > 0) {
-        const double previous_size = std::log(sigmas_[i - 1] / from);
-        extrapolate = 0.5 * step_size / previous_size;
-    }
-    for (size_t k = 0; k < sample.size(); ++k) {
-        const auto x0 = static_cast<double>(x0_[k]);
-        const double before = extrapolate != 0 ? static_cast<double>(previous_x0_[k]) : x0;
-        const double mixed = x0 + extrapolate * (x0 - before);
-        sample[k] = static_cast<float>(of_sample * static_cast<double>(sample[k]) + of_x0 * mixed);
-    }
-    std::swap(x0_, previous_x0_);
-}
-
-void Sampler::step(int64_t index,
-                   std::span<const float> prediction,
-                   std::span<const float> noise,
-                   std::span<float> sample) {
-    LORA_CHECK(index >= 0 && index < num_steps() && prediction.size() == sample.size());
-    predict_noise(index, prediction, sample);
-    const double from = sigmas_[static_cast<size_t>(index)];
-    const double to = sigmas_[static_cast<size_t>(index) + 1];
-    switch (kind_) {
-        case SamplerKind::kDdim: {
-            const double ratio = alpha_of(to) / alpha_of(from);
-            step_linear(ratio, alpha_of(to) * (to - from), sample);
-            break;
-        }
-        case SamplerKind::kEuler: step_linear(1.0, to - from, sample); break;
-        case SamplerKind::kEulerA: {
-            LORA_CHECK(noise.size() == sample.size(), "an ancestral sampler needs noise");
-            const double up = to * std::sqrt(std::max(0.0, from * from - to * to)) / from;
-            const double down = std::sqrt(std::max(0.0, to * to - up * up));
-            step_linear(1.0, down - from, sample);
-            for (size_t i = 0; i < sample.size(); ++i) {
-                sample[i] += static_cast<float>(up) * noise[i];
-            }
-            break;
-        }
-        case SamplerKind::kDpmpp2mKarras: step_dpmpp(index, sample); break;
-    }
+bool Sampler::needs_noise() const {
+    return kind_ == SamplerKind::kEulerA || kind_ == SamplerKind::kDpm2A;
 }
 
 }  // namespace lora::diffusion

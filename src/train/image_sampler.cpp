@@ -228,7 +228,7 @@ Tensor ImageSampler::denoise(const Tensor& noise,
     for (float& value : sample) value *= static_cast<float>(sampler.initial_scale());
     std::vector<float> guided_answer(sample.size());
     std::vector<float> fresh(sampler.needs_noise() ? sample.size() : 0);
-    for (int64_t step = 0; step < sampler.num_steps(); ++step) {
+    for (int64_t step = 0; step < sampler.num_calls(); ++step) {
         Tensor seen = Tensor::copy_of(latents.view());
         const auto scale = static_cast<float>(sampler.input_scale(step));
         for (float& value : seen.data<float>()) value *= scale;
@@ -242,7 +242,10 @@ Tensor ImageSampler::denoise(const Tensor& noise,
         guide(answers.data<float>(), settings.cfg_scale, guided_answer);
         if (sampler.needs_noise()) settings.step_noise(step, fresh);
         sampler.step(step, guided_answer, fresh, sample);
-        if (settings.on_step) settings.on_step(step + 1);
+        // Some samplers ask twice a step.
+        if (settings.on_step) {
+            settings.on_step((step + 1) * settings.num_steps / sampler.num_calls());
+        }
     }
     check_finite(sample, "the sampled latent");
     return latents;

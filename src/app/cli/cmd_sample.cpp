@@ -30,17 +30,6 @@ LoraUse parse_lora(const std::string& text, double default_weight) {
     return {text, default_weight};
 }
 
-// As AUTOMATIC1111 names them in its pictures.
-std::string_view sampler_label(diffusion::SamplerKind kind) {
-    switch (kind) {
-        case diffusion::SamplerKind::kDdim: return "DDIM";
-        case diffusion::SamplerKind::kEuler: return "Euler";
-        case diffusion::SamplerKind::kEulerA: return "Euler a";
-        case diffusion::SamplerKind::kDpmpp2mKarras: return "DPM++ 2M Karras";
-    }
-    return "";
-}
-
 struct Job {
     train::ImageRequest request;
     std::string model_path;
@@ -59,7 +48,7 @@ std::string parameters_text(const Job& job) {
     }
     text += fmt::format("\nSteps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Size: {}x{}, Model: {}",
                         job.request.num_steps,
-                        sampler_label(job.request.sampler),
+                        diffusion::sampler_label(job.request.sampler),
                         job.request.cfg_scale,
                         job.request.seed,
                         job.request.width_px,
