@@ -17,11 +17,13 @@ using ir::Value;
 using ir::ValueId;
 using ir::ValueKind;
 
-// Values that depend on a parameter.
-std::vector<bool> reaches_param(const Graph& graph) {
+// Values that depend on a parameter that wants a gradient.
+std::vector<bool> reaches_param(const Graph& graph, const DifferentiateOptions& options) {
     std::vector<bool> result(graph.values().size(), false);
     for (size_t i = 0; i < result.size(); ++i) {
-        result[i] = graph.values()[i].kind == ValueKind::kParam;
+        const Value& value = graph.values()[i];
+        result[i] = value.kind == ValueKind::kParam &&
+                    !(options.is_frozen && options.is_frozen(value.name));
     }
     for (const Node& node : graph.nodes()) {
         bool any = false;
@@ -54,7 +56,7 @@ std::vector<bool> reached_from(const Graph& graph, ValueId loss) {
 class Differentiator final : public RuleContext {
 public:
     Differentiator(ir::Builder& builder, ValueId loss, const DifferentiateOptions& options)
-        : builder_(&builder), options_(&options), active_(reaches_param(builder.graph())) {
+        : builder_(&builder), options_(&options), active_(reaches_param(builder.graph(), options)) {
         const std::vector<bool> wanted = reached_from(builder.graph(), loss);
         for (size_t i = 0; i < active_.size(); ++i) active_[i] = active_[i] && wanted[i];
         partial_.resize(active_.size());

@@ -4,6 +4,7 @@
 // Not the numbers: rules/<family>.cpp hold one rule an operator.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +21,8 @@ struct DifferentiateOptions {
     std::vector<std::pair<std::string, ir::ValueId>> destinations;
     // Gradients are added to what the state holds instead of replacing it.
     bool accumulate = false;
+    // Parameters that get no gradient, by name; empty: none.
+    std::function<bool(const std::string&)> is_frozen = {};
 };
 
 struct Gradient {
@@ -28,9 +31,9 @@ struct Gradient {
 };
 
 // Differentiates the scalar `loss` (output of weighted_mse) with respect to every kParam value that
-// it depends on. Parameters that it does not depend on are absent from the result: they have no
-// gradient, which is not the same as a zero gradient.
-// Errors  kInternal when an operator on the way has no gradient.
+// it depends on and that is not frozen. Parameters that it does not depend on are absent from the
+// result: they have no gradient, which is not the same as a zero gradient. Errors  kInternal when
+// an operator on the way has no gradient.
 std::vector<Gradient> differentiate(ir::Builder& builder,
                                     ir::ValueId loss,
                                     const DifferentiateOptions& options = {});

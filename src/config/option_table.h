@@ -38,6 +38,7 @@ enum class Command : uint32_t {
     kDoctor = 16,
     kVersion = 32,
     kHelp = 64,
+    kStatus = 1 << 7,
     kMerge = 1 << 8,
     kResize = 1 << 9,
     kExtract = 1 << 10,

@@ -47,6 +47,18 @@ constexpr OptionRow kSaving[] = {
     {.name = "metadata_tags", .help = {"tags in the metadata", "metadata 的標籤"}},
     {.name = "logging_dir", .type = kPath, .guide = "./logs", .sd_scripts = "./logs",
      .help = {"folder for events.jsonl, TensorBoard curves and the settings of each run", "紀錄資料夾(events.jsonl、TensorBoard 曲線與每次的設定)"}},
+    {.name = "probe_every_n_steps", .type = kInt, .min = 0,
+     .help = {"measure the loss of always the same pictures and noise every N steps; absent: as often as 2 % of the time allow; 0: never", "每 N 步以固定的圖片與噪聲測量損失;未指定則以 2% 時間為限;0 表示不測"}},
+    {.name = "validation_split", .type = kFloat, .guide = "0", .sd_scripts = "0", .min = 0, .max = 1,
+     .help = {"share of each folder's pictures that is set aside; their loss tells when training starts to memorise; 0: none", "每個資料夾保留不訓練的比例;其損失可看出何時開始死記;0 表示不保留"}},
+    {.name = "validation_seed", .type = kInt, .min = 0,
+     .help = {"which pictures are set aside, and their noise; absent: seed", "決定保留哪些圖片與其噪聲;未指定則同 seed"}},
+    {.name = "validate_every_n_epochs", .type = kInt, .guide = "1", .sd_scripts = "1", .min = 1,
+     .help = {"measure their loss every N epochs", "每 N 個 epoch 測量驗證損失"}},
+    {.name = "validate_every_n_steps", .type = kInt, .min = 1,
+     .help = {"measure it every N steps too", "另外每 N 步測量一次"}},
+    {.name = "max_validation_steps", .type = kInt, .min = 1,
+     .help = {"most batches that a measurement looks at", "每次測量的 batch 數上限"}},
     {.name = "log_prefix", .help = {"put before the name of the log folder", "紀錄資料夾名稱的前綴"}},
 };
 
@@ -59,7 +71,7 @@ constexpr OptionRow kPreviews[] = {
      .help = {"draw them every N steps", "每 N 步試畫一次"}},
     {.name = "sample_at_first", .type = kFlag, .guide = "false", .sd_scripts = "false",
      .help = {"draw them before the first step too", "訓練開始前也試畫一次"}},
-    {.name = "sample_sampler", .guide = "euler_a", .sd_scripts = "ddim", .aliases = "sampler", .choices = "ddim|euler|euler_a|k_euler|k_euler_a|dpmpp_2m_karras",
+    {.name = "sample_sampler", .guide = "euler_a", .sd_scripts = "ddim", .aliases = "sampler", .choices = "ddim|pndm|plms|lms|euler|euler_a|heun|dpm_2|dpm_2_a|dpmsolver|dpmsolver++|dpmsingle|k_lms|k_euler|k_euler_a|k_dpm_2|k_dpm_2_a|dpmpp_2m_karras",
      .help = {"sampler of the previews", "試畫的採樣器"}},
 };
 

@@ -24,6 +24,10 @@ constexpr OptionRow kNetwork[] = {
      .help = {"train the UNet alone: less memory, some quality lost", "只訓練 U-Net:省記憶體,品質略降"}},
     {.name = "network_train_text_encoder_only", .type = kFlag, .guide = "false", .sd_scripts = "false", .aliases = "train_text_encoder_only",
      .help = {"train the text encoder alone", "只訓練文字編碼器"}},
+    {.name = "stop_text_encoder_training", .type = kInt, .min = 1,
+     .help = {"stop training the text encoder after N epochs; it is used on as it then is", "訓練 N 個 epoch 後停止訓練文字編碼器(之後維持不變)"}},
+    {.name = "stop_unet_training", .type = kInt, .min = 1,
+     .help = {"the same for the UNet", "訓練 N 個 epoch 後停止訓練 U-Net"}},
     {.name = "training_comment",
      .help = {"a note kept in the metadata of the file", "寫入檔案 metadata 的備註"}},
 };

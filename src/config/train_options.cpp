@@ -101,6 +101,8 @@ void fill_network(const Settings& s, train::TrainOptions& out) {
     network.dim_from_weights = s.flag("dim_from_weights");
     network.network_train_unet_only = s.flag("network_train_unet_only");
     network.network_train_text_encoder_only = s.flag("network_train_text_encoder_only");
+    network.stop_text_encoder_training = s.integer("stop_text_encoder_training");
+    network.stop_unet_training = s.integer("stop_unet_training");
 }
 
 void fill_optimizer(const Settings& s, train::TrainOptions& out) {
@@ -184,6 +186,17 @@ void fill_saving(const Settings& s, train::TrainOptions& out) {
     save.metadata_description = s.text("metadata_description");
     save.metadata_license = s.text("metadata_license");
     save.metadata_tags = s.text("metadata_tags");
+
+    auto& monitor = out.monitor;
+    if (s.has("probe_every_n_steps"))
+        monitor.probe_every_n_steps = s.integer("probe_every_n_steps");
+    monitor.validation_split = s.number("validation_split");
+    if (s.has("validation_seed")) {
+        monitor.validation_seed = static_cast<uint64_t>(s.integer("validation_seed"));
+    }
+    monitor.validate_every_n_epochs = s.integer("validate_every_n_epochs");
+    monitor.validate_every_n_steps = s.integer("validate_every_n_steps");
+    monitor.max_validation_steps = s.integer("max_validation_steps");
 
     out.log.logging_dir = s.text("logging_dir");
     out.log.log_prefix = s.text("log_prefix");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <set>
 
 #include <fmt/format.h>
@@ -13,6 +14,7 @@
 #include "base/utf8.h"
 #include "data/caption.h"
 #include "data/internal/caption_reader.h"
+#include "data/validation_split.h"
 #include "io/image_codec.h"
 #include "text/unicode.h"
 
@@ -354,6 +356,34 @@ std::vector<ImageEntry> add_folders(Dataset& dataset, std::vector<FoundFolder> f
     return images;
 }
 
+// Takes the pictures of the validation away from those of training folders.
+void set_aside(ScanResult& result,
+               std::vector<ImageEntry>& images,
+               const DatasetOptions& options) {
+    if (options.validation_split <= 0) return;
+    std::vector<ConceptFolder>& folders = result.dataset.folders;
+    const size_t all = images.size();
+    std::vector<ImageEntry> validation =
+        split_validation(images, folders, options.validation_split, options.validation_seed);
+    for (const ImageEntry& image : validation) {
+        folders[static_cast<size_t>(image.folder_idx)].num_images = 0;
+    }
+    for (ConceptFolder& folder : folders) {
+        if (folder.num_images > 0) continue;
+        const auto idx = &folder - folders.data();
+        folder.num_images = std::count_if(images.begin(),
+                                          images.end(),
+                                          [idx](const ImageEntry& i) { return i.folder_idx == idx; });
+    }
+    if (images.size() + validation.size() > all) {
+        warn(result.diagnostics,
+             "validation_split",
+             "rounding puts a picture of a folder into training and validation (as sd-scripts does)",
+             "choose a share that gives a whole number of pictures");
+    }
+    std::move(validation.begin(), validation.end(), std::back_inserter(result.validation));
+}
+
 // Appends training pictures, then as many regularisation pictures as balance them.
 void add_pictures(Dataset& dataset,
                   std::vector<ImageEntry> train,
@@ -395,6 +425,7 @@ ScanResult scan_plans(const DatasetOptions& options) {
         }
         result.dataset.groups.push_back({plan.batch_size, plan.bucket});
         std::vector<ImageEntry> train_images = add_folders(result.dataset, std::move(train));
+        set_aside(result, train_images, options);
         const std::vector<ImageEntry> reg_images = add_folders(result.dataset, std::move(reg));
         add_pictures(
             result.dataset, std::move(train_images), reg_images, options.prior_loss_weight);
@@ -415,6 +446,7 @@ ScanResult scan_dataset(const DatasetOptions& options) {
     auto train = scan_parent(options.train_data_dir, false, options, result.diagnostics);
     if (train.empty()) throw_nothing_found(options.train_data_dir, result.diagnostics);
     std::vector<ImageEntry> train_images = add_folders(result.dataset, std::move(train));
+    set_aside(result, train_images, options);
     if (const size_t loose = image_names(options.train_data_dir).size(); loose > 0) {
         warn(result.diagnostics,
              options.train_data_dir,

@@ -35,6 +35,8 @@ struct DatasetOptions {
     // used then.
     std::string dataset_config = {};
     std::vector<DatasetPlan> plans = {};
+    double validation_split = 0;     // share of each folder that is set aside; 0: none
+    uint64_t validation_seed = 0;    // which pictures
 };
 
 // One picture. Pictures are kept in training order: train folders, then registered reg pictures.
@@ -88,7 +90,8 @@ struct Dataset {
 
 struct ScanResult {
     Dataset dataset = {};
-    Diagnostics diagnostics = {};  // warnings and notes only
+    std::vector<ImageEntry> validation = {};  // set aside, each once; folders are dataset's
+    Diagnostics diagnostics = {};             // warnings and notes only
 };
 
 [[nodiscard]] ScanResult scan_dataset(const DatasetOptions& options);

@@ -31,12 +31,23 @@ Batch BatchMaker::make(int64_t epoch, int64_t batch_idx) {
     const StepPlan& steps = options_.plan;
     const int64_t accumulation = options_.gradient_accumulation_steps;
     Batch batch;
-    batch.bucket = data_.buckets[static_cast<size_t>(plan.bucket_idx)].size;
     batch.epoch = epoch;
     batch.batch_idx = batch_idx;
     batch.step = steps_before(steps, epoch, batch_idx, accumulation);
     batch.is_update = is_update(steps, batch_idx, accumulation);
     batch.ends_epoch = batch_idx + 1 == steps.num_batches;
+    fill(batch, plan);
+    return batch;
+}
+
+Batch BatchMaker::make_of(const BatchPlan& plan) const {
+    Batch batch;
+    fill(batch, plan);
+    return batch;
+}
+
+void BatchMaker::fill(Batch& batch, const BatchPlan& plan) const {
+    batch.bucket = data_.buckets[static_cast<size_t>(plan.bucket_idx)].size;
     batch.slots = plan.slots;
     std::vector<float> weights;
     for (const int64_t slot : plan.slots) {
@@ -46,15 +57,16 @@ Batch BatchMaker::make(int64_t epoch, int64_t batch_idx) {
         const SubsetOptions* own = data_.dataset.options_of(entry);
         const bool may_flip = own != nullptr ? own->augment.flip_aug : options_.flip_aug;
         weights.push_back(entry.loss_weight);
-        Rng flip(
-            options_.seed, RngStream::kFlip, static_cast<uint64_t>(epoch), narrow<uint32_t>(slot));
+        Rng flip(options_.seed,
+                 RngStream::kFlip,
+                 static_cast<uint64_t>(batch.epoch),
+                 narrow<uint32_t>(slot));
         batch.flipped.push_back(may_flip && flip.below(2) == 1);
         batch.captions.push_back(caption_of(slot, image, batch));
     }
     batch.loss_weights = Tensor::from_floats({batch.size()}, weights);
     fill_latents(batch);
     fill_tokens(batch);
-    return batch;
 }
 
 std::string BatchMaker::caption_of(int64_t slot, int64_t image_idx, const Batch& batch) const {

@@ -57,9 +57,12 @@ public:
     BatchMaker(const BucketedDataset& data, LoaderOptions options, LatentSource latents);
 
     [[nodiscard]] Batch make(int64_t epoch, int64_t batch_idx);
+    // A batch of slots of one bucket, with the captions and mirrorings of the first epoch.
+    [[nodiscard]] Batch make_of(const BatchPlan& plan) const;
     [[nodiscard]] const LoaderOptions& options() const { return options_; }
 
 private:
+    void fill(Batch& batch, const BatchPlan& plan) const;
     [[nodiscard]] std::string caption_of(int64_t slot, int64_t image_idx, const Batch& batch) const;
     void fill_latents(Batch& batch) const;
     void fill_tokens(Batch& batch) const;

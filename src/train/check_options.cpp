@@ -95,6 +95,8 @@ private:
     void check_network() {
         const NetworkOptions& n = o_.network;
         at_least("network_dim", n.network_dim, 1);
+        at_least("stop_text_encoder_training", n.stop_text_encoder_training, 0);
+        at_least("stop_unet_training", n.stop_unet_training, 0);
         if (n.network_alpha < 0) refuse("network_alpha", "network_alpha is negative");
         if (n.network_train_unet_only && n.network_train_text_encoder_only) {
             refuse(

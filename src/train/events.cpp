@@ -60,12 +60,18 @@ struct ToJson {
             json["d"] = e.d;
             json["d_times_lr"] = e.d * std::max(e.lr_unet, e.lr_text_encoder);
         }
+        if (e.relative_loss) json["relative_loss"] = *e.relative_loss;
         for (const auto& [name, rate] : e.group_rates) json["group_rates"][name] = rate;
         return json;
     }
     OrderedJson operator()(const FileSaved& e) const { return saved("file_saved", e); }
     OrderedJson operator()(const StateSaved& e) const { return saved("state_saved", e); }
-    OrderedJson operator()(const PreviewDone& e) const { return saved("preview_done", e); }
+    OrderedJson operator()(const PreviewDone& e) const {
+        OrderedJson json = saved("preview_done", e);
+        json["index"] = e.index;
+        json["prompt"] = e.prompt;
+        return json;
+    }
     OrderedJson operator()(const WentBack& e) const {
         return {{"event", "went_back"},
                 {"failed_step", e.failed_step},
@@ -73,14 +79,63 @@ struct ToJson {
                 {"cause", e.cause},
                 {"rate_factor", e.rate_factor}};
     }
-    OrderedJson operator()(const RunEnded& e) const {
-        return {{"event", "run_ended"},
-                {"status", e.status},
+    OrderedJson operator()(const BaseMeasured& e) const {
+        OrderedJson points = OrderedJson::array();
+        for (const ExpectedLoss::Point& point : e.points) {
+            points.push_back({point.timestep, point.loss});
+        }
+        return {{"event", "base_measured"}, {"points", points}};
+    }
+    OrderedJson operator()(const ProbeDone& e) const {
+        OrderedJson json = {{"event", "probe_done"},
+                            {"step", e.step},
+                            {"epoch", e.epoch},
+                            {"loss", e.loss},
+                            {"relative", e.relative}};
+        if (e.layout) json["layout"] = *e.layout;
+        if (e.form) json["form"] = *e.form;
+        if (e.detail) json["detail"] = *e.detail;
+        for (const auto& [name, value] : e.concepts) json["concepts"][name] = value;
+        json["ms"] = e.ms;
+        return json;
+    }
+    OrderedJson operator()(const ValidationDone& e) const {
+        return {{"event", "validation_done"},
                 {"step", e.step},
-                {"seconds", e.seconds},
-                {"average_loss", e.average_loss},
-                {"measured_peak_bytes", e.measured_peak_bytes},
-                {"output_file", e.output_file}};
+                {"epoch", e.epoch},
+                {"ends_epoch", e.ends_epoch},
+                {"loss", e.loss},
+                {"divergence", e.divergence},
+                {"ms", e.ms}};
+    }
+    OrderedJson operator()(const TurnedUp& e) const {
+        return {{"event", "turned_up"},
+                {"turn_step", e.turn_step},
+                {"turn_epoch", e.turn_epoch},
+                {"turn_loss", e.turn_loss},
+                {"step", e.step},
+                {"loss", e.loss}};
+    }
+    OrderedJson operator()(const AdvisedSave& e) const { return saved("advised_save", e); }
+    OrderedJson operator()(const WeightSweep& e) const {
+        return {{"event", "weight_sweep"},
+                {"weights", e.weights},
+                {"relative", e.relative},
+                {"best", e.best}};
+    }
+    OrderedJson operator()(const RunEnded& e) const {
+        OrderedJson json = {{"event", "run_ended"},
+                            {"status", e.status},
+                            {"step", e.step},
+                            {"seconds", e.seconds},
+                            {"average_loss", e.average_loss},
+                            {"measured_peak_bytes", e.measured_peak_bytes},
+                            {"output_file", e.output_file}};
+        if (e.probe_relative) json["probe_relative"] = *e.probe_relative;
+        if (e.probe_trend) json["probe_trend"] = *e.probe_trend;
+        if (e.best_weight) json["best_weight"] = *e.best_weight;
+        if (!e.advised_file.empty()) json["advised_file"] = e.advised_file;
+        return json;
     }
 
 private:

@@ -5,10 +5,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
+
+#include "train/expected_loss.h"
 
 namespace lora::train {
 
@@ -50,8 +54,9 @@ struct StepDone {
     int64_t step = 0;  // updates done, 1-based
     int64_t steps = 0;
     int64_t epoch = 1;
-    double loss = 0;          // of the last micro-step
-    double average_loss = 0;  // semantics 13, loss/average
+    double loss = 0;                           // of the last micro-step
+    std::optional<double> relative_loss = {};  // over the base model's at these timesteps
+    double average_loss = 0;                   // semantics 13, loss/average
     double lr_unet = 0;
     double lr_text_encoder = 0;
     double d = 0;  // estimate of D-Adaptation and Prodigy, by which rates are multiplied; 0: none
@@ -59,6 +64,56 @@ struct StepDone {
     std::vector<std::pair<std::string, double>> group_rates = {};
     double grad_norm = 0;
     double step_ms = 0;
+};
+
+// What the base model's loss is on the run's pictures; relative losses are counted from it.
+struct BaseMeasured {
+    std::vector<ExpectedLoss::Point> points;
+};
+
+// The fixed questions (probe.h), asked of the model as it stands.
+struct ProbeDone {
+    int64_t step = 0;
+    int64_t epoch = 0;
+    double loss = 0;
+    double relative = 1;           // over the base model's
+    std::optional<double> layout;  // the same at high, middle and low noise
+    std::optional<double> form;
+    std::optional<double> detail;
+    std::vector<std::pair<std::string, double>> concepts;  // by training folder, when several
+    double ms = 0;
+};
+
+struct ValidationDone {
+    int64_t step = 0;
+    int64_t epoch = 0;
+    bool ends_epoch = false;
+    double loss = 0;
+    double divergence = 0;  // from the average training loss
+    double ms = 0;
+};
+
+// The validation loss has risen twice in a row above its lowest value.
+struct TurnedUp {
+    int64_t turn_step = 0;  // of the lowest value
+    int64_t turn_epoch = 0;
+    double turn_loss = 0;
+    int64_t step = 0;  // of the newest
+    double loss = 0;
+};
+
+// The first file saved after the turn.
+struct AdvisedSave {
+    std::string path;
+    int64_t step = 0;
+    int64_t epoch = 0;
+};
+
+// relative of the finished LoRA used at other weights.
+struct WeightSweep {
+    std::vector<double> weights;
+    std::vector<double> relative;
+    double best = 1;
 };
 
 struct FileSaved {
@@ -77,6 +132,8 @@ struct PreviewDone {
     std::string path;
     int64_t step = 0;
     int64_t epoch = 0;
+    int64_t index = 0;  // of the prompt
+    std::string prompt;
 };
 
 // A step was not finite: the run goes on from an earlier one.
@@ -94,6 +151,10 @@ struct RunEnded {
     double average_loss = 0;
     uint64_t measured_peak_bytes = 0;
     std::string output_file;
+    std::optional<double> probe_relative = {};
+    std::optional<double> probe_trend = {};  // change over the last third, in shares
+    std::optional<double> best_weight = {};
+    std::string advised_file = {};  // empty: the validation loss has not turned up
 };
 
 using Event = std::variant<RunStarted,
@@ -105,6 +166,12 @@ using Event = std::variant<RunStarted,
                            StateSaved,
                            PreviewDone,
                            WentBack,
+                           BaseMeasured,
+                           ProbeDone,
+                           ValidationDone,
+                           TurnedUp,
+                           AdvisedSave,
+                           WeightSweep,
                            RunEnded>;
 
 class EventSink {

@@ -20,6 +20,16 @@ namespace lora::train {
 
 enum class NetworkPart : uint8_t { kTextEncoder, kUNet };
 
+// Parts whose training has ended.
+struct FrozenParts {
+    bool text_encoder = false;
+    bool unet = false;
+    [[nodiscard]] bool has(NetworkPart part) const {
+        return part == NetworkPart::kTextEncoder ? text_encoder : unet;
+    }
+    bool operator==(const FrozenParts&) const = default;
+};
+
 struct LoraModule {
     std::string name;  // "lora_unet_mid_block_attentions_0_proj_in"
     Shape weight;      // of the frozen layer: [out, in] or [out, in, kh, kw]

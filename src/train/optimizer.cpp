@@ -77,9 +77,12 @@ Optimizer::Optimizer(backend::Backend& backend,
                      const OptimizerSpec& spec,
                      ParameterGroups groups,
                      DType dtype)
-    : spec_(spec), buffers_(buffers), groups_(std::move(groups)), dtype_(dtype) {
-    const std::vector<int> of_entry = trained_groups(network, trained, groups_);
-    const UpdateTables tables = update_tables(network, spec, of_entry);
+    : backend_(&backend),
+      network_(&network),
+      spec_(spec),
+      buffers_(buffers),
+      groups_(std::move(groups)),
+      dtype_(dtype) {
     bindings_["values"] = {nullptr, buffers.values, 0};
     bindings_["gradients"] = {nullptr, buffers.gradients, 0};
     for (StateSlot& slot : state_slots(network, spec, dtype)) {
@@ -89,26 +92,32 @@ Optimizer::Optimizer(backend::Backend& backend,
     }
     schedule_ = backend.make_buffer(4 * groups_.groups.size() * dtype_bytes(dtype));
     bindings_["schedule"] = {nullptr, schedule_, 0};
-    add_table(backend, "pieces", std::as_bytes(std::span(tables.pieces)));
-    add_table(backend, "blocks", std::as_bytes(std::span(tables.blocks)));
-    add_table(backend, "tensors", std::as_bytes(std::span(tables.tensors)));
-    if (!tables.blocks.empty()) {
-        const std::vector<float> maps = ir::dynamic_maps();
-        add_table(backend, "maps", std::as_bytes(std::span(maps)));
-    }
-    const auto num_groups = static_cast<int64_t>(groups_.groups.size());
-    executable_ = backend.compile(
-        plan::make_plan(build_update_graph(network, spec, tables, num_groups, dtype),
-                        backend.capabilities()),
-        bindings_);
+    compile(trained);
     start();
 }
 
-void Optimizer::add_table(backend::Backend& backend,
-                          const char* name,
-                          std::span<const std::byte> bytes) {
+void Optimizer::retrain(const std::set<std::string>& trained) { compile(trained); }
+
+void Optimizer::compile(const std::set<std::string>& trained) {
+    const UpdateTables tables =
+        update_tables(*network_, spec_, trained_groups(*network_, trained, groups_));
+    add_table("pieces", std::as_bytes(std::span(tables.pieces)));
+    add_table("blocks", std::as_bytes(std::span(tables.blocks)));
+    add_table("tensors", std::as_bytes(std::span(tables.tensors)));
+    if (!tables.blocks.empty()) {
+        const std::vector<float> maps = ir::dynamic_maps();
+        add_table("maps", std::as_bytes(std::span(maps)));
+    }
+    const auto num_groups = static_cast<int64_t>(groups_.groups.size());
+    executable_ = backend_->compile(
+        plan::make_plan(build_update_graph(*network_, spec_, tables, num_groups, dtype_),
+                        backend_->capabilities()),
+        bindings_);
+}
+
+void Optimizer::add_table(const char* name, std::span<const std::byte> bytes) {
     if (bytes.empty()) return;
-    const auto buffer = backend.make_buffer(bytes.size());
+    const auto buffer = backend_->make_buffer(bytes.size());
     buffer->write(0, bytes);
     bindings_[name] = {nullptr, buffer, 0};
 }

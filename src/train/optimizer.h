@@ -41,6 +41,7 @@ struct Rates {
 
 class Optimizer {
 public:
+    // Backend and network must outlive the optimizer.
     // `trained`: keys of the parameters that have a gradient. `dtype` F64 is for tests of the
     // definition: buffers then hold doubles.
     Optimizer(backend::Backend& backend,
@@ -57,6 +58,8 @@ public:
               const std::set<std::string>& trained,
               const OptimizerSpec& spec = {});
 
+    // Other parameters have a gradient from now on; states stay as they are.
+    void retrain(const std::set<std::string>& trained);
     // States of a fresh run, once the parameters have their first values.
     void start();
     // Update number `step` (1-based), from the gradients in the buffer. Returns their norm before
@@ -88,8 +91,11 @@ private:
     [[nodiscard]] const Slot* find(std::string_view name) const;
     [[nodiscard]] std::array<double, 3> schedule_numbers(double step) const;
     void write_schedule(int64_t step, const Rates& rates);
-    void add_table(backend::Backend& backend, const char* name, std::span<const std::byte> bytes);
+    void compile(const std::set<std::string>& trained);
+    void add_table(const char* name, std::span<const std::byte> bytes);
 
+    backend::Backend* backend_;
+    const Network* network_;
     OptimizerSpec spec_;
     ParameterBuffers buffers_;
     ParameterGroups groups_;

@@ -91,7 +91,8 @@ void Previews::draw_all(const std::string& number, int64_t step, int64_t epoch) 
             const std::string path =
                 join_path(folder, preview_name(parts_.output_name, number, i, time, prompt.seed));
             io::write_png(path, sampler->sample(request), {{"parameters", prompt.prompt}});
-            parts_.events->on_event(PreviewDone{path, step, epoch});
+            parts_.events->on_event(
+                PreviewDone{path, step, epoch, static_cast<int64_t>(i), prompt.prompt});
         }
     });
     if (!problem) return;

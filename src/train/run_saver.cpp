@@ -17,7 +17,8 @@ Progress progress_of(const StateSummary& summary) {
             .next_batch = summary.batch_idx,
             .losses = LossAverage(summary.losses),
             .loss_scale = summary.loss_scale,
-            .rate_factor = summary.rate_factor};
+            .rate_factor = summary.rate_factor,
+            .monitor = summary.monitor};
 }
 
 std::string RunSaver::path_of(const std::string& name) const {
@@ -51,6 +52,7 @@ void RunSaver::save_run_state(const std::string& name, const Progress& progress,
                      .losses = progress.losses.losses(),
                      .loss_scale = progress.loss_scale,
                      .rate_factor = progress.rate_factor,
+                     .monitor = progress.monitor,
                      .fixed = parts_.fixed,
                      .free = parts_.free,
                      .plan = parts_.plan};

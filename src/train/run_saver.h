@@ -23,6 +23,7 @@ struct Progress {
     LossAverage losses;
     std::optional<LossScale> loss_scale;  // with fp16
     double rate_factor = 1;               // below 1 after steps that were not finite
+    MonitorState monitor;
 };
 // As a state remembers it.
 [[nodiscard]] Progress progress_of(const StateSummary& summary);

@@ -117,6 +117,11 @@ Settings fixed_settings(const TrainOptions& o,
     s["network_args"] = joined(o.network.network_args);
     s["network_train_unet_only"] = python_bool(o.network.network_train_unet_only);
     s["network_train_text_encoder_only"] = python_bool(o.network.network_train_text_encoder_only);
+    if (o.network.stop_text_encoder_training > 0 || o.network.stop_unet_training > 0) {
+        s["stop training"] = fmt::format("text encoder {} unet {}",
+                                         o.network.stop_text_encoder_training,
+                                         o.network.stop_unet_training);
+    }
     s["optimizer_type"] = optimizer_spec(o.optimizer.optimizer_type, {}).name;
     s["optimizer_args"] = joined(o.optimizer.optimizer_args);
     s["max_grad_norm"] = python_float(o.optimizer.max_grad_norm);
@@ -149,6 +154,9 @@ Settings fixed_settings(const TrainOptions& o,
         s["augmentation"] = augment_settings(a);
     }
     add_folder_settings(data, s);
+    if (o.monitor.validation_split > 0) {
+        s["validation_split"] = python_float(o.monitor.validation_split);
+    }
     return s;
 }
 
@@ -210,6 +218,12 @@ LrScheduleOptions lr_schedule_options(const OptimizerOptions& o, int64_t max_tra
             .min_lr_ratio = o.lr_scheduler_min_lr_ratio.value_or(0),
             .num_decay_steps = steps_from_share(o.lr_decay_steps, max_train_steps),
             .step_rules = step_rules(o)};
+}
+
+FrozenParts frozen_parts(const NetworkOptions& o, int64_t epoch) {
+    const auto ended = [epoch](int64_t last) { return last > 0 && epoch > last; };
+    return {.text_encoder = ended(o.stop_text_encoder_training),
+            .unet = ended(o.stop_unet_training)};
 }
 
 Rates base_rates(const OptimizerOptions& o, const NetworkOptions& network) {

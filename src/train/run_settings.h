@@ -30,6 +30,8 @@ namespace lora::train {
 
 [[nodiscard]] LrScheduleOptions lr_schedule_options(const OptimizerOptions& options,
                                                     int64_t max_train_steps);
+// Parts whose training has ended before the given epoch (1-based).
+[[nodiscard]] FrozenParts frozen_parts(const NetworkOptions& options, int64_t epoch);
 // Rates at multiplier 1; a part that is not trained has 0.
 [[nodiscard]] Rates base_rates(const OptimizerOptions& options, const NetworkOptions& network);
 

@@ -1,4 +1,5 @@
-// The part of a TrainingRun that works: encodes, binds, trains.
+// What a TrainingRun needs before its loop (run_session.cpp) can run: latents, first values, what a
+// state must agree with, plans for devices that are too small; and the sinks around it.
 #include <chrono>
 #include <ctime>
 
@@ -10,14 +11,12 @@
 #include "base/log.h"
 #include "train/internal/training_run_impl.h"
 #include "train/lora_file.h"
-#include "train/memory_usage.h"
 #include "train/network_args.h"
-#include "train/recovery.h"
+#include "train/run_page.h"
 #include "train/run_settings.h"
 #include "train/save_names.h"
 #include "train/state_folders.h"
 #include "train/tensorboard.h"
-#include "train/trainer.h"
 
 namespace lora::train {
 namespace {
@@ -125,6 +124,29 @@ LatentStore TrainingRun::Impl::encode(EventSink& events) {
     return again;
 }
 
+// Pictures that cannot be decoded are left out.
+LatentStore TrainingRun::Impl::encode_validation() {
+    LatentOptions plain = options.latents;
+    plain.flip_aug = false;
+    for (;;) {
+        EncodeRequest request = encode_request();
+        request.data = &validation;
+        request.options = &plain;
+        LatentStore store({.seed = identity.seed, .latent_scale = vae.latent_scale},
+                          validation.dataset.images.size());
+        const std::vector<UnreadablePicture> unreadable = encode_latents(request, store);
+        if (unreadable.empty()) return store;
+        data::Dataset kept = std::move(validation.dataset);
+        for (auto picture = unreadable.rbegin(); picture != unreadable.rend(); ++picture) {
+            const auto at = kept.images.begin() + picture->image_idx;
+            log::warning("{} is left out: {}", at->path, picture->reason);
+            kept.images.erase(at);
+        }
+        validation = data::assign_buckets(std::move(kept), data::BucketChooser(options.bucket));
+        make_evaluator();
+    }
+}
+
 std::vector<float> TrainingRun::Impl::start_values() const {
     const Network& network = step->model().network;
     std::vector<float> values = initial_values(network, identity.seed);
@@ -205,6 +227,16 @@ data::LoaderOptions TrainingRun::Impl::loader_options(const Progress& progress) 
         .first_batch_idx = progress.next_batch};
 }
 
+data::LoaderOptions TrainingRun::Impl::validation_loader() const {
+    data::LoaderOptions loader = loader_options({});
+    loader.seed = validation_seed();
+    loader.flip_aug = false;
+    loader.gradient_accumulation_steps = 1;
+    loader.plan =
+        data::plan_steps(validation.num_batches(loader.batch_size), {.max_train_epochs = 1});
+    return loader;
+}
+
 void TrainingRun::Impl::announce(EventSink& events, const std::string& run) const {
     RunStarted started{.run = run,
                        .output_name = options.save.output_name,
@@ -250,127 +282,6 @@ void TrainingRun::Impl::compile_step(WeightStore& weights, const ParameterBuffer
     }
 }
 
-RunResult TrainingRun::Impl::train(const std::stop_token& stop, EventSink& events) {
-    const LatentStore latents = encode(events);
-    check_state(true);
-    PlanReady ready{.images = plan.num_images,
-                    .buckets = {},
-                    .steps = plan.steps,
-                    .epochs = plan.epochs,
-                    .planned_peak_bytes = plan.planned_peak_bytes,
-                    .estimated_s = plan.estimated_s};
-    for (const data::BucketUse& use : plan.buckets) {
-        ready.buckets.push_back({use.size.width_px, use.size.height_px, use.count});
-    }
-    events.on_event(ready);
-
-    WeightStore weights(*backend);
-    if (vae_file != model_file) weights.add_source(vae_source(vae_file, vae.prefix));
-    weights.add_source(file_source(model_file));
-    const Network& network = step->model().network;
-    const auto untrained = std::make_shared<const std::vector<float>>(start_values());
-    weights.add_source(
-        [&network, untrained](const std::string& name) -> std::optional<SourceTensor> {
-            const ParameterEntry* entry = network.find(name);
-            if (entry == nullptr) return std::nullopt;
-            const auto part =
-                std::span(*untrained)
-                    .subspan(static_cast<size_t>(entry->offset), static_cast<size_t>(entry->count));
-            return SourceTensor{{DType::kF32, entry->shape, std::as_bytes(part)}, untrained};
-        });
-    const ParameterBuffers buffers = make_parameter_buffers(*backend, network);
-    const std::string plan_identity = plan_text();
-    Optimizer optimizer(*backend, buffers, network, step->trained(), spec(), parameter_groups());
-    const Progress progress = fill_buffers(buffers, optimizer);
-    compile_step(weights, buffers);
-    reset_peak_resident();
-    const size_t resident = resident_bytes();
-    std::unique_ptr<LossScaler> scaler;
-    if (dtype == DType::kF16) {
-        scaler = std::make_unique<LossScaler>(*backend,
-                                              buffers.gradients,
-                                              network.num_elements(),
-                                              progress.loss_scale.value_or(LossScale{}));
-    }
-    RunSaver saver({.options = &options,
-                    .network = &network,
-                    .buffers = &buffers,
-                    .optimizer = &optimizer,
-                    .metadata = {.options = &options,
-                                 .data = &data,
-                                 .steps = steps,
-                                 .identity = identity,
-                                 .model = {},
-                                 .vae = {},
-                                 .family = info.family},
-                    .fixed = fixed(),
-                    .free = free_settings(options),
-                    .plan = plan_identity,
-                    .events = &events});
-    Previews previews({.backend = backend,
-                       .weights = &weights,
-                       .model = &step->model(),
-                       .vae = vae,
-                       .buffers = &buffers,
-                       .options = &options.sample,
-                       .output_dir = options.save.output_dir,
-                       .output_name = options.save.output_name,
-                       .seed = identity.seed,
-                       .events = &events});
-    Recovery recovery({.save = &options.save,
-                       .identity = identity,
-                       .network = &network,
-                       .buffers = &buffers,
-                       .optimizer = &optimizer});
-    std::unique_ptr<BatchEncoder> encoder;
-    if (changes_pixels()) {
-        encoder = std::make_unique<BatchEncoder>(encode_request(), identity.seed);
-    }
-    Trainer trainer(
-        {.options = &options,
-         .seed = identity.seed,
-         .steps = steps,
-         .data = &data,
-         .make_loader =
-             [&](const Progress& at) {
-                 data::LoaderOptions loading = loader_options(at);
-                 if (encoder) {
-                     loading.pixels = [&encoder](const data::PictureDraw& draw) {
-                         return encoder->pixels(draw);
-                     };
-                 }
-                 return std::make_unique<data::Loader>(
-                     data, std::move(loading), [&latents](int64_t image_idx, bool flipped) {
-                         return latents.latent(image_idx, flipped);
-                     });
-             },
-         .latents = &latents,
-         .encoder = encoder.get(),
-         .micro_step = step.get(),
-         .make_smaller =
-             [&](const Error& why) {
-                 make_smaller(why);
-                 compile_step(weights, buffers);
-             },
-         .network = &network,
-         .buffers = &buffers,
-         .optimizer = &optimizer,
-         .scaler = scaler.get(),
-         .schedule = lr_schedule_options(options.optimizer, steps.max_train_steps),
-         .rates = base_rates(options.optimizer, options.network),
-         .saver = &saver,
-         .recovery = &recovery,
-         .previews = &previews,
-         .events = &events},
-        progress);
-    RunResult result = trainer.run(stop);
-    result.planned_peak_bytes = plan.planned_peak_bytes;
-    const size_t peak = peak_resident_bytes();
-    result.measured_peak_bytes = peak > resident ? peak - resident : 0;
-    if (backend->has_own_memory()) result.measured_peak_bytes = backend->device_bytes_in_use();
-    return result;
-}
-
 RunResult TrainingRun::train(const std::stop_token& stop, EventSink& events) {
     Impl& impl = *impl_;
     const SaveOptions& save = impl.options.save;
@@ -383,6 +294,7 @@ RunResult TrainingRun::train(const std::stop_token& stop, EventSink& events) {
     const std::string run = impl.options.log.log_prefix + time_stamp();
     std::unique_ptr<JsonLinesSink> file;
     std::unique_ptr<TensorBoardSink> curves;
+    std::unique_ptr<RunPageSink> page;
     std::vector<EventSink*> sinks{&events};
     if (!impl.options.log.logging_dir.empty()) {
         const std::string folder = join_path(impl.options.log.logging_dir, run);
@@ -393,6 +305,8 @@ RunResult TrainingRun::train(const std::stop_token& stop, EventSink& events) {
                                    .text_encoder = impl.step->model().train_text_encoder});
         sinks.push_back(file.get());
         sinks.push_back(curves.get());
+        page = std::make_unique<RunPageSink>(folder, impl.options.log.logging_dir);
+        sinks.push_back(page.get());
     }
     TeeSink all(sinks);
     const auto start = std::chrono::steady_clock::now();
@@ -404,7 +318,11 @@ RunResult TrainingRun::train(const std::stop_token& stop, EventSink& events) {
                           .seconds = elapsed.count(),
                           .average_loss = result.average_loss,
                           .measured_peak_bytes = result.measured_peak_bytes,
-                          .output_file = result.output_file});
+                          .output_file = result.output_file,
+                          .probe_relative = result.verdict.probe_relative,
+                          .probe_trend = result.verdict.probe_trend,
+                          .best_weight = result.verdict.best_weight,
+                          .advised_file = result.verdict.advised_file});
     return result;
 }
 

@@ -20,6 +20,22 @@ constexpr std::string_view kMarkerFile = "complete.json";
 constexpr std::string_view kFormat = "lora.cpp train state";
 constexpr int64_t kVersion = 2;  // 1 lacked meaning and rate_factor
 
+OrderedJson curve_json(const std::vector<CurvePoint>& points) {
+    OrderedJson rows = OrderedJson::array();
+    for (const CurvePoint& point : points) rows.push_back({point.step, point.epoch, point.value});
+    return rows;
+}
+
+OrderedJson monitor_json(const MonitorState& monitor) {
+    OrderedJson base = OrderedJson::array();
+    for (const ExpectedLoss::Point& point : monitor.base) {
+        base.push_back({point.timestep, point.loss});
+    }
+    return {{"base", base},
+            {"probes", curve_json(monitor.probes)},
+            {"validations", curve_json(monitor.validations)}};
+}
+
 OrderedJson summary_json(const StateSummary& s) {
     OrderedJson scale = nullptr;
     if (s.loss_scale) {
@@ -39,6 +55,7 @@ OrderedJson summary_json(const StateSummary& s) {
             {"losses", s.losses},
             {"loss_scale", scale},
             {"rate_factor", s.rate_factor},
+            {"monitor", monitor_json(s.monitor)},
             {"fixed_settings", s.fixed},
             {"free_settings", s.free},
             {"plan", s.plan}};
@@ -66,6 +83,36 @@ T field(const Json& json, const char* name) {
     if (!fits)
         throw Error(ErrorCode::kFormat, fmt::format("field \"{}\" is missing or wrong", name));
     return found->get<T>();
+}
+
+// Rows of so many numbers; none where the file has none. Errors  kFormat.
+std::vector<std::vector<double>> rows_of(const Json& json, const char* name, size_t width) {
+    std::vector<std::vector<double>> rows;
+    const auto found = json.find(name);
+    if (found == json.end()) return rows;
+    const bool fits =
+        found->is_array() && std::all_of(found->begin(), found->end(), [&](const Json& row) {
+            return row.is_array() && row.size() == width &&
+                   std::all_of(
+                       row.begin(), row.end(), [](const Json& value) { return value.is_number(); });
+        });
+    if (!fits) throw Error(ErrorCode::kFormat, fmt::format("field \"{}\" is wrong", name));
+    for (const Json& row : *found) rows.push_back(row.get<std::vector<double>>());
+    return rows;
+}
+
+MonitorState monitor_of(const Json& json) {
+    MonitorState monitor;
+    for (const auto& row : rows_of(json, "base", 2)) {
+        monitor.base.push_back({static_cast<int64_t>(row[0]), row[1]});
+    }
+    for (auto& [name, points] :
+         {std::pair{"probes", &monitor.probes}, std::pair{"validations", &monitor.validations}}) {
+        for (const auto& row : rows_of(json, name, 3)) {
+            points->push_back({static_cast<int64_t>(row[0]), static_cast<int64_t>(row[1]), row[2]});
+        }
+    }
+    return monitor;
 }
 
 void check_meaning(int64_t meaning) {
@@ -101,6 +148,8 @@ StateSummary summary_of(const Json& json) {
         s.meaning = field<int64_t>(json, "step_meaning");
         s.rate_factor = field<double>(json, "rate_factor");
         check_meaning(s.meaning);
+        if (const auto found = json.find("monitor"); found != json.end() && found->is_object())
+            s.monitor = monitor_of(*found);
     }
     s.step = field<int64_t>(json, "current_step");
     s.epoch = field<int64_t>(json, "current_epoch");

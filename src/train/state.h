@@ -16,6 +16,7 @@
 #include "base/diagnostic.h"
 #include "train/loss_scaler.h"
 #include "train/metadata.h"
+#include "train/monitor_state.h"
 #include "train/network.h"
 #include "train/update_graph.h"
 
@@ -38,9 +39,10 @@ struct StateSummary {
     std::vector<double> losses;  // LossAverage
     std::optional<LossScale> loss_scale;
     double rate_factor = 1;  // Progress
-    Settings fixed;          // must be the same to go on
-    Settings free;           // may differ; the rest of the run then differs too
-    std::string plan;        // identity of plans and kernels: device, build, arranged graphs
+    MonitorState monitor;
+    Settings fixed;    // must be the same to go on
+    Settings free;     // may differ; the rest of the run then differs too
+    std::string plan;  // identity of plans and kernels: device, build, arranged graphs
     // kStepMeaning of the program that wrote it; 0: a state of format 1, which did not say.
     int64_t meaning = 0;
 };

@@ -94,8 +94,21 @@ void TensorBoardSink::on_event(const Event& event) {
                 scalars.push_back({"lr/" + group, rate});
             }
         }
+        if (step->relative_loss) scalars.push_back({"loss/relative", *step->relative_loss});
         scalars.push_back({"norm/grad", step->grad_norm});
         write_scalars(step->step, scalars);
+    } else if (const auto* probe = std::get_if<ProbeDone>(&event)) {
+        std::vector<Scalar> scalars = {{"probe/relative", probe->relative},
+                                       {"probe/loss", probe->loss}};
+        if (probe->layout) scalars.push_back({"probe/layout", *probe->layout});
+        if (probe->form) scalars.push_back({"probe/form", *probe->form});
+        if (probe->detail) scalars.push_back({"probe/detail", *probe->detail});
+        write_scalars(probe->step, scalars);
+    } else if (const auto* validation = std::get_if<ValidationDone>(&event)) {
+        const std::string tag = validation->ends_epoch ? "epoch" : "step";
+        write_scalars(validation->ends_epoch ? validation->epoch : validation->step,
+                      {{"loss/validation/" + tag + "_average", validation->loss},
+                       {"loss/validation/" + tag + "_divergence", validation->divergence}});
     } else if (const auto* ended = std::get_if<RunEnded>(&event)) {
         if (ended->status == "done") end_epoch();
     }

@@ -1,8 +1,9 @@
 // The curves of a run as TensorBoard reads them: events.out.tfevents.* with kohya's tags.
 // loss/current, loss/average, lr/unet, lr/textencoder, norm/grad for every update; loss/epoch and
-// loss/epoch_average for every epoch. Rates are those that the update used (kohya's are those of
-// the next one). Threads  the training thread. Source   TensorFlow's record format (length, masked
-// CRC-32C, data, masked CRC-32C) and event.proto;
+// loss/epoch_average for every epoch; probe/* and loss/validation/* when they are measured. Rates
+// are those that the update used (kohya's are those of the next one). Threads  the training thread.
+// Source   TensorFlow's record format (length, masked CRC-32C, data, masked CRC-32C) and
+// event.proto;
 //          training-semantics 13.
 #pragma once
 

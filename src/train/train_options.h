@@ -59,6 +59,8 @@ struct NetworkOptions {
     bool dim_from_weights = false;  // ranks and alphas as in that file
     bool network_train_unet_only = false;
     bool network_train_text_encoder_only = false;
+    int64_t stop_text_encoder_training = 0;  // after so many epochs; 0: trained to the end
+    int64_t stop_unet_training = 0;
 };
 
 struct OptimizerOptions {
@@ -146,6 +148,17 @@ struct SampleOptions {
     diffusion::SamplerKind sampler = diffusion::SamplerKind::kDdim;
 };
 
+// What is measured while training.
+struct MonitorOptions {
+    // Steps between two probe losses; none: chosen from measured costs; 0: no probe.
+    std::optional<int64_t> probe_every_n_steps = {};
+    double validation_split = 0;  // share of each folder's pictures that is set aside; 0: none
+    std::optional<uint64_t> validation_seed = {};  // which pictures and noise; none: the run's seed
+    int64_t validate_every_n_epochs = 1;
+    int64_t validate_every_n_steps = 0;  // 0: at the ends of epochs only
+    int64_t max_validation_steps = 0;    // batches; 0: all
+};
+
 struct LogOptions {
     std::string logging_dir;  // events go to <logging_dir>/<run>/events.jsonl; empty: none
     std::string log_prefix;   // in front of the run's time stamp
@@ -164,6 +177,7 @@ struct TrainOptions {
     LengthOptions length;
     DeviceOptions device;
     SaveOptions save;
+    MonitorOptions monitor;
     LogOptions log;
     std::optional<uint64_t> seed;  // none: a random one, which is printed and kept in the state
 };

@@ -145,7 +145,11 @@ ir::Graph build_step_graph(const TrainModel& model,
                                 loss.loss,
                                 {.loss_scale = 1.0 / accumulation,
                                  .destinations = {},
-                                 .accumulate = accumulation > 1 || options.max_piece > 0});
+                                 .accumulate = accumulation > 1 || options.max_piece > 0,
+                                 .is_frozen = [&](const std::string& name) {
+                                     const ParameterEntry* entry = model.network.find(name);
+                                     return entry != nullptr && options.frozen.has(entry->part);
+                                 }});
     if (options.scale_loss) {
         const ValueId scaled = row("gradient_weights");
         for (ir::Node& node : graph.nodes()) {
@@ -184,11 +188,22 @@ void TrainStep::replan(size_t max_arena_bytes, int64_t max_piece) {
     TrainStepOptions options = options_;
     options.plan.max_arena_bytes = max_arena_bytes;
     options.max_piece = max_piece;
+    plan_anew(options);
+}
+
+void TrainStep::freeze(const FrozenParts& parts) {
+    TrainStepOptions options = options_;
+    options.frozen = parts;
+    plan_anew(options);
+}
+
+void TrainStep::plan_anew(const TrainStepOptions& options) {
     TrainStep smaller(*backend_, model_, options);
     for (const StepShape& shape : wanted_) smaller.add_shape(shape);
     options_ = options;
     shapes_ = std::move(smaller.shapes_);
     context_ = std::move(smaller.context_);
+    trained_ = std::move(smaller.trained_);
 }
 
 TrainStep::Planned TrainStep::make_planned(ir::Graph graph) const {

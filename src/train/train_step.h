@@ -41,6 +41,7 @@ struct TrainStepOptions {
     int64_t gradient_accumulation_steps = 1;  // above 1: gradients are added to the buffer
     int64_t max_piece = 0;                    // most samples that run at once; 0: whole batches
     bool forward_only = false;                // losses without gradients
+    FrozenParts frozen = {};                  // computed with, but without gradients
     bool cache_contexts = false;              // captions never change: remember their states
     bool keep_prediction = false;             // prediction() can be read
     // Gradients are multiplied by set_loss_scale(): the input "gradient_weights" [N] takes the
@@ -86,6 +87,8 @@ public:
     // most so many samples (0: whole batches). Everything must be compiled again afterwards.
     // Errors  kOutOfMemory when one of them cannot be made that small; nothing has changed then.
     void replan(size_t max_arena_bytes, int64_t max_piece);
+    // Plans all shapes anew with other parts frozen; everything must be compiled again afterwards.
+    void freeze(const FrozenParts& parts);
     // Binds weights and parameters, makes the executables of all shapes and everything that their
     // first runs would have to wait for.
     void compile(WeightStore& weights, const ParameterBuffers& parameters);
@@ -126,6 +129,7 @@ private:
         std::unique_ptr<backend::Executable> executable;
     };
     [[nodiscard]] Planned make_planned(ir::Graph graph) const;
+    void plan_anew(const TrainStepOptions& options);
     [[nodiscard]] const plan::MemoryPlan& plan_of(const Planned& planned) const;
     void compile_one(Planned& planned, WeightStore& weights, const ParameterBuffers& parameters);
     void write(const Planned& planned, const std::string& name, std::span<const std::byte> bytes);

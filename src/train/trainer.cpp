@@ -9,6 +9,7 @@
 #include "base/attempt.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "train/run_settings.h"
 #include "train/step_inputs.h"
 
 namespace lora::train {
@@ -32,6 +33,8 @@ Trainer::Trainer(Parts parts, Progress progress)
 
 RunResult Trainer::run(const std::stop_token& stop) {
     if (parts_.previews != nullptr && progress_.step == 0) parts_.previews->at_start();
+    parts_.monitor->at_start(progress_.monitor);
+    updated_ = progress_;
     parts_.recovery->keep(progress_);
     started_s_ = step_started_s_ = now_s();
     bool has_more = true;  // until the loader ends
@@ -55,6 +58,7 @@ bool Trainer::do_batch() {
         parts_.latents->redraw(batch_);
     }
     begin_epoch(batch_);
+    freeze_due(batch_);
     accumulate(batch_);  // forward and backward
     if (!batch_.is_update) return true;
     update(batch_);    // norm, clip, optimizer
@@ -65,6 +69,16 @@ bool Trainer::do_batch() {
 void Trainer::begin_epoch(const data::Batch& batch) {
     if (batch.batch_idx != 0) return;
     parts_.events->on_event(EpochStarted{batch.epoch, parts_.steps.num_epochs});
+}
+
+// Also back again, when the run has gone back to an earlier epoch.
+void Trainer::freeze_due(const data::Batch& batch) {
+    const FrozenParts wanted = frozen_parts(parts_.options->network, batch.epoch);
+    if (wanted == frozen_) return;
+    parts_.set_frozen(wanted);
+    frozen_ = wanted;
+    if (wanted.text_encoder) log::info("the text encoder stays as it is from here on");
+    if (wanted.unet) log::info("the UNet stays as it is from here on");
 }
 
 void Trainer::accumulate(const data::Batch& batch) {
@@ -79,6 +93,7 @@ void Trainer::accumulate(const data::Batch& batch) {
         throw Error(ErrorCode::kNumeric, fmt::format("the loss is {}", result_.loss));
     }
     if (std::isfinite(result_.loss)) progress_.losses.add(batch.batch_idx, result_.loss);
+    relative_loss_ = parts_.monitor->relative(result_.losses, inputs.timesteps);
     progress_.next_epoch = batch.ends_epoch ? batch.epoch + 1 : batch.epoch;
     progress_.next_batch = batch.ends_epoch ? 0 : batch.batch_idx + 1;
 }
@@ -101,8 +116,9 @@ double Trainer::apply_update(const Rates& rates) {
 void Trainer::update(const data::Batch& batch) {
     const double multiplier =
         lr_multiplier(parts_.schedule, updates_done()) * progress_.rate_factor;
-    const Rates rates{.text_encoder = parts_.rates.text_encoder * multiplier,
-                      .unet = parts_.rates.unet * multiplier};
+    const Rates rates{
+        .text_encoder = frozen_.text_encoder ? 0 : parts_.rates.text_encoder * multiplier,
+        .unet = frozen_.unet ? 0 : parts_.rates.unet * multiplier};
     const int64_t step = updates_done() + 1;
     is_updating_ = true;
     const double norm = apply_update(rates);
@@ -113,23 +129,28 @@ void Trainer::update(const data::Batch& batch) {
     if (parts_.micro_step->accumulates()) parts_.buffers->gradients->fill_zero();
     ++progress_.step;
     updated_ = progress_;
-    const double now = now_s();
+    last_step_ms_ = (now_s() - step_started_s_) * 1e3;
     parts_.events->on_event(
         StepDone{.step = progress_.step,
                  .steps = parts_.steps.max_train_steps,
                  .epoch = batch.epoch,
                  .loss = result_.loss,
+                 .relative_loss = relative_loss_,
                  .average_loss = progress_.losses.average(),
                  .lr_unet = parts_.optimizer->effective_rate(step, rates.unet),
                  .lr_text_encoder = parts_.optimizer->effective_rate(step, rates.text_encoder),
                  .d = parts_.optimizer->adapted_distance(),
                  .group_rates = parts_.optimizer->named_rates(rates),
                  .grad_norm = norm,
-                 .step_ms = (now - step_started_s_) * 1e3});
+                 .step_ms = last_step_ms_});
 }
 
 void Trainer::save_due(const data::Batch& batch) {
     parts_.recovery->keep(progress_);
+    // Before the files, so that a state knows of it.
+    parts_.monitor->after_step(progress_.monitor, place(), last_step_ms_);
+    if (batch.ends_epoch) parts_.monitor->after_epoch(progress_.monitor, place());
+    updated_ = progress_;
     parts_.saver->after_step(progress_, batch.epoch);
     if (parts_.previews != nullptr) parts_.previews->after_step(progress_.step, batch.epoch);
     if (batch.ends_epoch) {
@@ -221,7 +242,12 @@ RunResult Trainer::finish() {
     result.output_file = parts_.saver->save_final(progress_);
     result.steps = progress_.step;
     result.average_loss = progress_.losses.average();
+    result.verdict = parts_.monitor->at_end(progress_.monitor, place());
     return result;
+}
+
+RunPlace Trainer::place() const {
+    return {progress_.step, batch_.epoch, progress_.losses.average()};
 }
 
 double Trainer::seconds() const { return now_s() - started_s_; }

@@ -14,6 +14,7 @@
 #include "train/events.h"
 #include "train/latents.h"
 #include "train/lr_schedule.h"
+#include "train/monitor.h"
 #include "train/optimizer.h"
 #include "train/previews.h"
 #include "train/recovery.h"
@@ -38,6 +39,8 @@ public:
         TrainStep* micro_step = nullptr;
         // Makes the micro-step need less memory; throws its argument when it cannot.
         std::function<void(const Error&)> make_smaller;
+        // Freezes these parts and no others; gradients are zero afterwards.
+        std::function<void(const FrozenParts&)> set_frozen;
         const Network* network = nullptr;
         const ParameterBuffers* buffers = nullptr;
         Optimizer* optimizer = nullptr;
@@ -46,6 +49,7 @@ public:
         Rates rates;  // at multiplier 1
         RunSaver* saver = nullptr;
         Recovery* recovery = nullptr;
+        Monitor* monitor = nullptr;
         Previews* previews = nullptr;  // may be null
         EventSink* events = nullptr;
     };
@@ -60,6 +64,7 @@ private:
     // The next micro-step, and what it ends. False when there is none.
     bool do_batch();
     void begin_epoch(const data::Batch& batch);
+    void freeze_due(const data::Batch& batch);
     void accumulate(const data::Batch& batch);
     void update(const data::Batch& batch);
     // The gradient norm; with fp16 the update may be skipped, and the norm then is not finite.
@@ -80,6 +85,7 @@ private:
     [[noreturn]] void cancel();
     void end(const char* status);
     RunResult finish();
+    [[nodiscard]] RunPlace place() const;
     [[nodiscard]] double seconds() const;
 
     Parts parts_;
@@ -87,7 +93,10 @@ private:
     Progress updated_;  // as it was after the last update
     std::unique_ptr<data::Loader> loader_;
     data::Batch batch_;  // of the running micro-step
+    FrozenParts frozen_;
     StepResult result_;  // of the last one
+    std::optional<double> relative_loss_;
+    double last_step_ms_ = 0;
     bool is_updating_ = false;
     double started_s_ = 0;  // steady clock
     double step_started_s_ = 0;

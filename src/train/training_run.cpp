@@ -159,8 +159,24 @@ void TrainingRun::Impl::settle_model_options() {
 }
 
 void TrainingRun::Impl::scan() {
-    data::ScanResult found = data::scan_dataset(options.dataset);
+    data::DatasetOptions wanted = options.dataset;
+    wanted.validation_split = options.monitor.validation_split;
+    wanted.validation_seed = validation_seed();
+    data::ScanResult found = data::scan_dataset(wanted);
     plan.warnings.insert(plan.warnings.end(), found.diagnostics.begin(), found.diagnostics.end());
+    if (options.monitor.validation_split > 0) {
+        if (found.validation.empty()) {
+            plan.warnings.push_back({Severity::kWarning,
+                                     "validation_split",
+                                     "the folders are too small: no picture is set aside",
+                                     "raise validation_split"});
+        }
+        data::Dataset set_aside{.images = std::move(found.validation),
+                                .folders = found.dataset.folders,
+                                .groups = found.dataset.groups};
+        validation =
+            data::assign_buckets(std::move(set_aside), data::BucketChooser(options.bucket));
+    }
     data = data::assign_buckets(std::move(found.dataset), data::BucketChooser(options.bucket));
     preview_folders();
     fill_in_prompts(data.dataset, options.sample.prompts);
@@ -180,6 +196,16 @@ void TrainingRun::Impl::plan_steps() {
                           .max_train_steps = options.length.max_train_steps,
                           .max_train_epochs = options.length.max_train_epochs});
     check_lr_schedule(lr_schedule_options(options.optimizer, steps.max_train_steps));
+    const Rates rates = base_rates(options.optimizer, options.network);
+    const FrozenParts at_end = frozen_parts(options.network, steps.num_epochs);
+    const bool is_idle =
+        (rates.unet == 0 || at_end.unet) && (rates.text_encoder == 0 || at_end.text_encoder);
+    if (is_idle && (at_end.unet || at_end.text_encoder)) {
+        throw Error(ErrorCode::kConfig,
+                    fmt::format("nothing would be trained any more in the last of {} epochs",
+                                steps.num_epochs))
+            .with_hint("raise stop_unet_training or stop_text_encoder_training");
+    }
 }
 
 bool TrainingRun::Impl::captions_are_fixed() const {
@@ -258,15 +284,19 @@ StepMemory TrainingRun::Impl::step_memory(const TrainModel& model) const {
             .optimizer = spec()};
 }
 
-// Every bucket and batch size that the run will see, the short last batches too.
-std::vector<StepShape> TrainingRun::Impl::step_shapes() const {
+StepShape TrainingRun::Impl::shape_of(data::ImageSize size, int64_t batch) const {
+    return {.batch = batch,
+            .latent_height = size.height_px / vae.px_per_latent(),
+            .latent_width = size.width_px / vae.px_per_latent(),
+            .num_chunks = options.model.max_token_length / text::kWindowText};
+}
+
+// Every bucket and batch size of an epoch over these pictures, the short last batches too.
+std::vector<StepShape> TrainingRun::Impl::shapes_of(const data::BucketedDataset& pictures) const {
     std::vector<StepShape> shapes;
-    for (const data::BucketUse& use : data.buckets) {
+    for (const data::BucketUse& use : pictures.buckets) {
         const int64_t batch = use.batch(options.latents.train_batch_size);
-        StepShape shape{.batch = batch,
-                        .latent_height = use.size.height_px / vae.px_per_latent(),
-                        .latent_width = use.size.width_px / vae.px_per_latent(),
-                        .num_chunks = options.model.max_token_length / text::kWindowText};
+        StepShape shape = shape_of(use.size, batch);
         if (use.count >= batch) shapes.push_back(shape);
         shape.batch = use.count % batch;
         if (shape.batch > 0) shapes.push_back(shape);
@@ -317,7 +347,7 @@ void TrainingRun::Impl::make_step() {
     const std::optional<Error> wrong = attempt([&] {
         for (const StepShape& shape : shapes) step->add_shape(shape);
     });
-    if (!wrong) return;
+    if (!wrong) return make_evaluator();
     if (wrong->code() != ErrorCode::kOutOfMemory) throw *wrong;
     const StepMemory memory = step_memory(step->model());
     throw Error(ErrorCode::kOutOfMemory,
@@ -327,6 +357,41 @@ void TrainingRun::Impl::make_step() {
                             static_cast<double>(memory.beside_arena(step->model(), 0)) / (1 << 30),
                             wrong->message()))
         .with_hint(memory_hint(shapes));
+}
+
+void TrainingRun::Impl::make_evaluator() {
+    evaluator.reset();
+    const int64_t batch = options.latents.train_batch_size;
+    const int64_t samples =
+        steps.max_train_steps * batch * options.length.gradient_accumulation_steps;
+    const std::optional<int64_t>& every = options.monitor.probe_every_n_steps;
+    ProbePlanOptions budget = probe_budget(samples, batch, every.value_or(0) > 0);
+    // Pictures that differ at every draw have no latents to ask about.
+    if ((every && *every == 0) || changes_pixels()) budget.num_samples = 0;
+    budget.min_timestep = options.loss.min_timestep;
+    budget.max_timestep = options.loss.max_timestep;
+    probe_plan = plan_probe(data, budget);
+    if (probe_plan.empty() && validation.buckets.empty()) return;
+    TrainStepOptions wanted{.loss_weight = options.loss.weight,
+                            .zero_terminal_snr = options.loss.zero_terminal_snr,
+                            .perturbs_noise = options.loss.noise.ip_noise_gamma != 0,
+                            .max_piece = max_piece,
+                            .forward_only = true,
+                            .cache_contexts = true,
+                            .plan = {.max_arena_bytes = step->arena_bytes()}};
+    evaluator = std::make_unique<TrainStep>(*backend, step->model(), wanted);
+    const auto wrong = attempt([&] {
+        for (const ProbeBatch& question : probe_plan.batches) {
+            const auto bucket = static_cast<size_t>(question.pictures.bucket_idx);
+            evaluator->add_shape(
+                shape_of(data.buckets[bucket].size, std::ssize(question.pictures.slots)));
+        }
+        for (const StepShape& shape : shapes_of(validation)) evaluator->add_shape(shape);
+    });
+    if (!wrong) return;
+    if (wrong->code() != ErrorCode::kOutOfMemory) throw *wrong;
+    log::warning("no room for measuring the loss while training: {}", wrong->message());
+    evaluator.reset();
 }
 
 EncodeRequest TrainingRun::Impl::encode_request() const {
@@ -375,7 +440,8 @@ void TrainingRun::Impl::fill_plan() {
     plan.num_parameters = step->model().network.num_parameters();
     plan.weight_bytes = weight_bytes(step->model());
     const StepMemory memory = step_memory(step->model());
-    const size_t beside = memory.beside_arena(step->model(), step->input_bytes());
+    const size_t inputs = step->input_bytes() + (evaluator ? evaluator->input_bytes() : 0);
+    const size_t beside = memory.beside_arena(step->model(), inputs);
     // The VAE is gone, arena and all, before a device with memory of its own takes the step's.
     const size_t encoding = vae_arena_bytes(encode_request());
     plan.planned_peak_bytes = backend->has_own_memory()
@@ -427,11 +493,7 @@ void TrainingRun::estimate_time() {
     for (const data::BucketUse& use : impl_->data.buckets) {
         const int64_t batch =
             std::min(use.batch(impl_->options.latents.train_batch_size), use.count);
-        const StepShape shape{
-            .batch = batch,
-            .latent_height = use.size.height_px / impl_->vae.px_per_latent(),
-            .latent_width = use.size.width_px / impl_->vae.px_per_latent(),
-            .num_chunks = impl_->options.model.max_token_length / text::kWindowText};
+        const StepShape shape = impl_->shape_of(use.size, batch);
         const double batches = static_cast<double>(use.count) / static_cast<double>(batch);
         seconds += batches * estimate_s(impl_->step->plan(shape).graph, rate);
         slots += batches;

@@ -13,6 +13,7 @@
 #include "backend/backend.h"
 #include "base/diagnostic.h"
 #include "train/events.h"
+#include "train/monitor.h"
 #include "train/train_options.h"
 
 namespace lora::train {
@@ -59,6 +60,7 @@ struct RunResult {
     std::string output_file;
     size_t planned_peak_bytes = 0;
     size_t measured_peak_bytes = 0;  // 0 where the system does not tell
+    MonitorVerdict verdict;
 };
 
 class TrainingRun {

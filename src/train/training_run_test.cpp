@@ -165,6 +165,42 @@ TEST_F(TrainingRunTest, TextEncoderCanStayFrozen) {
     }
 }
 
+// "stop training a part after N epochs": from then on it is the one that was saved, and the other
+// goes on.
+TEST_F(TrainingRunTest, APartStopsAfterItsEpochs) {
+    TrainOptions o = options("stops");
+    o.optimizer.lr_scheduler = "constant";
+    o.length.max_train_epochs = 3;
+    o.save.save_every_n_epochs = 1;
+    o.network.stop_text_encoder_training = 1;
+    std::vector<std::pair<double, double>> rates;
+    CallbackSink sink([&](const Event& event) {
+        const auto* step = std::get_if<StepDone>(&event);
+        if (step != nullptr) rates.emplace_back(step->lr_text_encoder, step->lr_unet);
+    });
+    const std::string whole = train(o, sink).output_file;
+    EXPECT_EQ(rates.front(), (std::pair{1e-3, 1e-3}));
+    EXPECT_EQ(rates.back(), (std::pair{0.0, 1e-3}));
+    const auto first = io::SafetensorsFile::open(join_path(root_, "stops/dot-000001.safetensors"));
+    const auto last = io::SafetensorsFile::open(whole);
+    for (const io::TensorInfo& info : first.tensors()) {
+        if (info.name.ends_with("alpha")) continue;
+        const bool same = to_floats(first.view(info)) == to_floats(last.at(info.name));
+        EXPECT_EQ(same, info.name.starts_with("lora_te_")) << info.name;
+    }
+    // Resumed after the border it goes on in the same way.
+    o.save.output_dir = join_path(root_, "stops2");
+    EXPECT_EQ(stop_after(o, 4), ErrorCode::kCancelled);
+    o.save.resume = "auto";
+    EXPECT_EQ(read_text_file(train(o).output_file), read_text_file(whole));
+    // The UNet too, but not both.
+    o = options("stops3");
+    o.network.stop_unet_training = 1;
+    EXPECT_EQ(train(o).steps, 4);
+    o.network.stop_text_encoder_training = 1;
+    EXPECT_THROW(train(o), Error);
+}
+
 TEST_F(TrainingRunTest, LayersWithoutGradientStayAsTheyStarted) {
     TrainOptions o = options("skip");
     o.model.clip_skip = 2;  // layer 1 of 2 is not run

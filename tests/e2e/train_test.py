@@ -160,6 +160,48 @@ class Train(E2E):
         (path,) = glob.glob(self.path("unet", "logs", "*", "network_train", "*tfevents*"))
         self.assertNotIn("lr/textencoder", read_tensorboard(path)[1])
 
+    def test_measures_page_and_status(self):
+        with open(os.path.join(SOURCE, "examples/decay.txt"), encoding="utf-8") as file:
+            prompts = [re.sub(r"--s \d+", "--s 2 --w 64 --h 64 --ss heun", line) for line in file]
+        with open(self.path("prompts.txt"), "w", encoding="utf-8") as file:
+            file.writelines(prompts)
+        plain = {"steps": None, "max_train_epochs": 3, "save_every_n_epochs": 1}
+        self.check(run(*self.train_args(out="plain", **plain)), 0)
+        told = self.check(run(*self.train_args(
+            sample_prompts=self.path("prompts.txt"), sample_every_n_epochs=1, probe_every_n_steps=3, **plain)), 0)
+        self.assertEqual(sha256(self.path("plain", "tiny.safetensors")), sha256(self.path("out", "tiny.safetensors")))
+        self.assertIn("of the base model's", told.err)
+        (folder,) = glob.glob(self.path("out", "logs", "*", ""))
+        with open(os.path.join(folder, "index.html"), encoding="utf-8") as file:
+            page = file.read()
+        pictures = re.findall(r'<img src="([^"]+)"', page)
+        self.assertEqual(len(pictures), 9)  # hands, figure, background of three epochs
+        for picture in pictures:
+            self.assertTrue(os.path.exists(os.path.join(folder, picture)), picture)
+        self.assertNotIn("http-equiv", page)  # the run has ended
+        for where, count in ((folder, 1), (self.path("out", "logs"), 1)):
+            runs = json.loads(self.check(run("status", where, "--json"), 0).out)["runs"]
+            self.assertEqual(len(runs), count)
+            self.assertEqual((runs[0]["status"], runs[0]["step"], runs[0]["output_name"]), ("done", 12, "tiny"))
+            self.assertEqual([len(runs[0][kind]) for kind in ("files", "states", "previews")], [3, 0, 9])
+            self.assertIn("still_falling", runs[0])
+            self.assertGreater(runs[0]["probe"], 0)
+        self.assertIn("tiny", self.check(run("status", folder), 0).out)
+        self.assertTrue(os.path.exists(self.path("out", "logs", "index.html")))
+        self.check(run("status", self.path("plain")), 5, "no run has left events")
+        # Pictures that are set aside are not in the file's count, and have a curve of their own.
+        self.check(run(*self.train_args(out="split", validation_split=0.25, **plain)), 0)
+        meta = read_header(self.path("split", "tiny.safetensors"))["__metadata__"]
+        self.assertEqual(meta["ss_num_train_images"], "6")
+        (path,) = glob.glob(self.path("split", "logs", "*", "network_train", "*tfevents*"))
+        curves = read_tensorboard(path)[1]
+        self.assertEqual(sorted(curves["loss/validation/epoch_average"]), [1, 2, 3])
+
+    def test_parts_stop_after_their_epochs(self):
+        self.check(run(*self.train_args(steps=None, max_train_epochs=2, stop_text_encoder_training=1)), 0)
+        self.check(run(*self.train_args(steps=None, max_train_epochs=2, out="no", network_train_unet_only=True,
+                                        stop_unet_training=1)), 2, "stop_unet_training")
+
     def test_pytorch_files_in_and_out(self):
         for kind in ("ckpt", "pt"):
             self.check(run(*self.train_args(steps=2, out=kind, save_model_as=kind)), 0)

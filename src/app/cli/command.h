@@ -44,6 +44,7 @@ int run_command_line(const backend::Registry& backends, std::span<const std::str
 
 int run_train(const Context& context, const config::Loaded& loaded);
 int run_sample(const Context& context, const config::Loaded& loaded);
+int run_status(const Context& context, const config::Loaded& loaded);
 int run_inspect(const Context& context, const config::Loaded& loaded);
 int run_demo(const Context& context, const config::Loaded& loaded);
 int run_doctor(const Context& context, const config::Loaded& loaded);

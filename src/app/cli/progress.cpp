@@ -134,6 +134,14 @@ void Progress::on(const train::StateSaved& event) {
 
 void Progress::on(const train::PreviewDone& event) { log::info("preview {}", event.path); }
 
+void Progress::on(const train::ProbeDone& event) {
+    log::info("step {}: probe loss {:.3f} of the base model's", event.step, event.relative);
+}
+
+void Progress::on(const train::ValidationDone& event) {
+    log::info("step {}: validation loss {:.4f}", event.step, event.loss);
+}
+
 void Progress::on(const train::WentBack&) { first_step_.reset(); }  // the log has told it
 
 void Progress::on(const train::RunEnded& event) {

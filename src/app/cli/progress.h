@@ -36,6 +36,12 @@ private:
     void on(const train::StateSaved& event);
     void on(const train::PreviewDone& event);
     void on(const train::WentBack& event);
+    void on(const train::BaseMeasured&) {}
+    void on(const train::ProbeDone& event);
+    void on(const train::ValidationDone& event);
+    void on(const train::TurnedUp&) {}  // the log has told it, as the next two
+    void on(const train::AdvisedSave&) {}
+    void on(const train::WeightSweep&) {}
     void on(const train::RunEnded& event);
 
     void draw_bar(const std::string& text, double share);

@@ -1,4 +1,5 @@
-// What a TrainingRun holds. training_run.cpp opens and plans, run_training.cpp encodes and trains.
+// What a TrainingRun holds. training_run.cpp opens and plans, run_training.cpp encodes and
+// prepares, run_session.cpp trains.
 #pragma once
 
 #include <memory>
@@ -10,6 +11,7 @@
 #include "train/internal/step_memory.h"
 #include "train/latents.h"
 #include "train/metadata.h"
+#include "train/probe.h"
 #include "train/run_saver.h"
 #include "train/state.h"
 #include "train/train_step.h"
@@ -31,6 +33,9 @@ struct TrainingRun::Impl {
     data::BucketedDataset data;
     data::StepPlan steps;
     std::unique_ptr<TrainStep> step;
+    std::unique_ptr<TrainStep> evaluator;  // forward only; none when nothing is measured
+    ProbePlan probe_plan;
+    data::BucketedDataset validation;  // pictures that were set aside
     int64_t max_piece = 0;  // of a batch that the device has no room for; 0: whole batches
 
     void find_resume();
@@ -40,11 +45,19 @@ struct TrainingRun::Impl {
     void scan();
     void plan_steps();
     [[nodiscard]] TrainModel make_model(const NetworkOptions& network) const;
-    [[nodiscard]] std::vector<StepShape> step_shapes() const;
+    [[nodiscard]] StepShape shape_of(data::ImageSize size, int64_t batch) const;
+    [[nodiscard]] std::vector<StepShape> shapes_of(const data::BucketedDataset& pictures) const;
+    [[nodiscard]] std::vector<StepShape> step_shapes() const { return shapes_of(data); }
+    [[nodiscard]] uint64_t validation_seed() const {
+        return options.monitor.validation_seed.value_or(identity.seed);
+    }
     [[nodiscard]] StepMemory step_memory(const TrainModel& model) const;
     [[nodiscard]] size_t host_bytes(const Network& network) const;
     [[nodiscard]] std::string memory_hint(const std::vector<StepShape>& shapes) const;
     void make_step();
+    // For what is measured while training.
+    void make_evaluator();
+    void compile_evaluator(WeightStore& weights, const ParameterBuffers& buffers);
     void fill_plan();
     // Plans the step anew for a device that had no room. Errors  `why`, with a hint, when it
     // cannot be made smaller.
@@ -57,6 +70,7 @@ struct TrainingRun::Impl {
     void check_state(bool with_data) const;
     void drop_pictures(const std::vector<UnreadablePicture>& unreadable);
     [[nodiscard]] LatentStore encode(EventSink& events);
+    [[nodiscard]] LatentStore encode_validation();
     [[nodiscard]] std::vector<float> start_values() const;
     // First values, or those of the state that is resumed.
     [[nodiscard]] Progress fill_buffers(const ParameterBuffers& buffers,
@@ -64,9 +78,11 @@ struct TrainingRun::Impl {
     [[nodiscard]] OptimizerSpec spec() const;
     [[nodiscard]] ParameterGroups parameter_groups() const;
     [[nodiscard]] std::string plan_text() const;
+    struct Session;  // run_session.cpp
     RunResult train(const std::stop_token& stop, EventSink& events);
     void announce(EventSink& events, const std::string& run) const;
     [[nodiscard]] data::LoaderOptions loader_options(const Progress& progress) const;
+    [[nodiscard]] data::LoaderOptions validation_loader() const;
     [[nodiscard]] bool captions_are_fixed() const;
     // No latent can be kept: color_aug, random_crop or face_crop_aug_range somewhere.
     [[nodiscard]] bool changes_pixels() const;

@@ -1,0 +1,151 @@
+// What a run measures of itself: relative losses, probe, validation, the turn, the advised save.
+#include "train/monitor.h"
+
+#include <gtest/gtest.h>
+
+#include "base/file.h"
+#include "train/state.h"
+#include "train/tiny_run_test.h"
+
+namespace lora::train {
+namespace {
+
+// Everything that a run told, by kind.
+struct Told {
+    std::vector<StepDone> steps;
+    std::vector<BaseMeasured> base;
+    std::vector<ProbeDone> probes;
+    std::vector<ValidationDone> validations;
+    std::vector<WeightSweep> sweeps;
+    std::vector<RunEnded> ended;
+    CallbackSink sink{[this](const Event& event) {
+        if (const auto* e = std::get_if<StepDone>(&event)) steps.push_back(*e);
+        if (const auto* e = std::get_if<BaseMeasured>(&event)) base.push_back(*e);
+        if (const auto* e = std::get_if<ProbeDone>(&event)) probes.push_back(*e);
+        if (const auto* e = std::get_if<ValidationDone>(&event)) validations.push_back(*e);
+        if (const auto* e = std::get_if<WeightSweep>(&event)) sweeps.push_back(*e);
+        if (const auto* e = std::get_if<RunEnded>(&event)) ended.push_back(*e);
+    }};
+};
+
+class MonitorTest : public TinyRun {
+protected:
+    static TrainOptions probed(const std::string& output) {
+        TrainOptions o = options(output);
+        o.optimizer.lr_scheduler = "constant";
+        o.length.max_train_epochs = 6;
+        o.monitor.probe_every_n_steps = 3;
+        return o;
+    }
+};
+
+TEST_F(MonitorTest, MeasuringChangesNothing) {
+    TrainOptions o = probed("plain");
+    o.monitor.probe_every_n_steps = 0;
+    Told without;
+    const std::string plain = read_text_file(train(o, without.sink).output_file);
+    EXPECT_TRUE(without.base.empty() && without.probes.empty());
+    EXPECT_FALSE(without.steps.front().relative_loss.has_value());
+    Told told;
+    EXPECT_EQ(read_text_file(train(probed("probed"), told.sink).output_file), plain);
+    ASSERT_EQ(told.base.size(), 1U);
+    EXPECT_GE(told.base[0].points.size(), 8U);
+    std::vector<int64_t> steps;
+    for (const ProbeDone& probe : told.probes) steps.push_back(probe.step);
+    EXPECT_EQ(steps, (std::vector<int64_t>{3, 6, 9, 12}));
+    // Noise and timesteps are always the same, so a training of 12 steps shows.
+    EXPECT_LT(told.probes.back().relative, told.probes.front().relative);
+    EXPECT_LT(told.probes.front().relative, 1);
+    for (const StepDone& step : told.steps) {
+        ASSERT_TRUE(step.relative_loss.has_value());
+        EXPECT_GT(*step.relative_loss, 0.3);
+        EXPECT_LT(*step.relative_loss, 3);
+    }
+    // Test of M123: the weight at which the finished LoRA is best, and its verdict.
+    ASSERT_EQ(told.sweeps.size(), 1U);
+    EXPECT_EQ(told.sweeps[0].weights.size(), 6U);
+    EXPECT_NEAR(told.sweeps[0].relative[3], told.probes.back().relative, 1e-6);  // at weight 1
+    ASSERT_TRUE(told.ended[0].best_weight.has_value());
+    EXPECT_TRUE(told.ended[0].probe_trend.has_value());
+}
+
+TEST_F(MonitorTest, AResumedRunKnowsTheBaseModel) {
+    Told whole;
+    train(probed("once"), whole.sink);
+    TrainOptions o = probed("twice");
+    ASSERT_EQ(stop_after(o, 5), ErrorCode::kCancelled);
+    o.save.resume = "auto";
+    Told rest;
+    train(o, rest.sink);
+    EXPECT_TRUE(rest.base.empty());  // it stands in the state
+    ASSERT_EQ(rest.probes.size(), 3U);
+    EXPECT_EQ(rest.probes.back().relative, whole.probes.back().relative);
+    EXPECT_EQ(rest.steps.back().relative_loss, whole.steps.back().relative_loss);
+}
+
+// Test of M132: a validation series with fixed noise.
+TEST_F(MonitorTest, PicturesAreSetAsideAndMeasured) {
+    TrainOptions o = probed("validated");
+    o.monitor.probe_every_n_steps = 0;
+    o.monitor.validation_split = 0.34;  // one of three
+    o.monitor.validate_every_n_steps = 2;
+    o.length.max_train_epochs = 3;
+    o.save.save_state_on_train_end = true;
+    Told told;
+    train(o, told.sink);
+    std::vector<std::pair<int64_t, bool>> when;
+    for (const ValidationDone& v : told.validations) when.emplace_back(v.step, v.ends_epoch);
+    // Two pictures twice an epoch: one batch, so one update.
+    EXPECT_EQ(told.steps.size(), 3U);
+    EXPECT_EQ(when,
+              (std::vector<std::pair<int64_t, bool>>{{1, true}, {2, false}, {2, true}, {3, true}}));
+    EXPECT_EQ(told.validations[1].loss, told.validations[2].loss);
+    EXPECT_NE(told.validations[0].loss, told.validations[1].loss);
+    const StateSummary state = read_state_summary(join_path(o.save.output_dir, "dot-state"));
+    EXPECT_EQ(state.monitor.validations.size(), 3U);
+    // Another seed sets other pictures aside, or draws other noise.
+    o.save.output_dir = join_path(root_, "other");
+    o.monitor.validation_seed = 99;
+    Told other;
+    train(o, other.sink);
+    EXPECT_NE(other.validations[0].loss, told.validations[0].loss);
+}
+
+TEST_F(MonitorTest, ValidationTimestepsAreTheInnerOnesOfSix) {
+    EXPECT_EQ(validation_timesteps(0, 1000), (std::vector<int64_t>{200, 400, 600, 800}));
+    EXPECT_EQ(validation_timesteps(100, 600), (std::vector<int64_t>{200, 300, 400, 500}));
+}
+
+// Test of M133: the advised save lies after the turn, not at it.
+TEST_F(MonitorTest, TheAdvisedSaveLiesAfterTheTurn) {
+    std::vector<AdvisedSave> advised;
+    std::vector<TurnedUp> turned;
+    CallbackSink sink([&](const Event& event) {
+        if (const auto* e = std::get_if<AdvisedSave>(&event)) advised.push_back(*e);
+        if (const auto* e = std::get_if<TurnedUp>(&event)) turned.push_back(*e);
+    });
+    // A model whose validation loss is told by the test.
+    const MonitorOptions options{.probe_every_n_steps = 0};
+    Monitor monitor({.options = &options, .events = &sink});
+    MonitorState state;
+    monitor.at_start(state);
+    const auto epoch = [&](int64_t number, double loss) {
+        monitor.judge(state, {number * 10, number, loss});
+        monitor.on_event(FileSaved{"cat-" + std::to_string(number), number * 10, number});
+    };
+    epoch(1, 0.5);
+    epoch(2, 0.4);  // the turn, and a file at it
+    epoch(3, 0.41);
+    EXPECT_TRUE(turned.empty());
+    epoch(4, 0.42);
+    ASSERT_EQ(turned.size(), 1U);
+    EXPECT_EQ(turned[0].turn_step, 20);
+    ASSERT_EQ(advised.size(), 1U);
+    EXPECT_EQ(advised[0].path, "cat-3");
+    EXPECT_GT(advised[0].step, turned[0].turn_step);
+    epoch(5, 0.43);
+    EXPECT_EQ(advised.size(), 1U);
+}
+
+}  // namespace
+}  // namespace lora::train

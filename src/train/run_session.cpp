@@ -1,0 +1,271 @@
+// The part of a TrainingRun that works: latents and weights go to the device, then the loop runs
+// with everything that saves, draws and measures around it.
+#include "base/attempt.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "train/internal/training_run_impl.h"
+#include "train/memory_usage.h"
+#include "train/previews.h"
+#include "train/recovery.h"
+#include "train/run_settings.h"
+#include "train/trainer.h"
+
+namespace lora::train {
+namespace {
+
+// Of modules that are not trained but computed with.
+TensorSource parameter_source(const Network& network, std::vector<float> values) {
+    const auto kept = std::make_shared<const std::vector<float>>(std::move(values));
+    return [&network, kept](const std::string& name) -> std::optional<SourceTensor> {
+        const ParameterEntry* entry = network.find(name);
+        if (entry == nullptr) return std::nullopt;
+        const auto part = std::span(*kept).subspan(static_cast<size_t>(entry->offset),
+                                                   static_cast<size_t>(entry->count));
+        return SourceTensor{{DType::kF32, entry->shape, std::as_bytes(part)}, kept};
+    };
+}
+
+data::LatentSource source_of(const LatentStore& store) {    return [&store](int64_t image_idx, bool flipped) { return store.latent(image_idx, flipped); };
+}
+
+}  // namespace
+
+// Never mirrored.
+data::LatentSource plain_source_of(const LatentStore& store) {
+    return [&store](int64_t image_idx, bool) { return store.latent(image_idx, false); };
+}
+
+// Members are made in the order in which they stand.
+struct TrainingRun::Impl::Session {
+    Impl& run;
+    EventSink& events;
+    LatentStore latents;
+    LatentStore validation_latents;
+    WeightStore weights;
+    ParameterBuffers buffers;
+    std::string plan_identity;
+    Optimizer optimizer;
+    Progress progress;
+    size_t resident_bytes_before = 0;
+    std::unique_ptr<LossScaler> scaler;
+    std::unique_ptr<BatchEncoder> encoder;  // with pictures that differ at every draw
+    std::unique_ptr<Probe> probe;
+    std::unique_ptr<Validation> validator;
+
+    Session(Impl& impl, EventSink& sink)
+        : run(impl),
+          events(sink),
+          latents(impl.encode(sink)),
+          validation_latents(impl.validation.buckets.empty() ? LatentStore({}, 0)
+                                                             : impl.encode_validation()),
+          weights(*impl.backend),
+          buffers(make_parameter_buffers(*impl.backend, network())),
+          plan_identity(impl.plan_text()),
+          optimizer(*impl.backend,
+                    buffers,
+                    network(),
+                    impl.step->trained(),
+                    impl.spec(),
+                    impl.parameter_groups()) {
+        impl.check_state(true);
+        announce_plan();
+        // Before the model's own.
+        if (impl.vae_file != impl.model_file) {
+            weights.add_source(vae_source(impl.vae_file, impl.vae.prefix));
+        }
+        weights.add_source(file_source(impl.model_file));
+        weights.add_source(parameter_source(network(), impl.start_values()));
+        progress = impl.fill_buffers(buffers, optimizer);
+        impl.compile_step(weights, buffers);
+        impl.compile_evaluator(weights, buffers);
+        reset_peak_resident();
+        resident_bytes_before = resident_bytes();
+        if (impl.dtype == DType::kF16) make_scaler();
+        if (impl.changes_pixels()) {
+            encoder = std::make_unique<BatchEncoder>(impl.encode_request(), impl.identity.seed);
+        }
+        make_measures();
+    }
+
+    [[nodiscard]] const Network& network() const { return run.step->model().network; }
+
+    void announce_plan() {
+        const RunPlan& plan = run.plan;
+        PlanReady ready{.images = plan.num_images,
+                        .buckets = {},
+                        .steps = plan.steps,
+                        .epochs = plan.epochs,
+                        .planned_peak_bytes = plan.planned_peak_bytes,
+                        .estimated_s = plan.estimated_s};
+        for (const data::BucketUse& use : plan.buckets) {
+            ready.buckets.push_back({use.size.width_px, use.size.height_px, use.count});
+        }
+        events.on_event(ready);
+    }
+
+    void make_scaler() {
+        scaler = std::make_unique<LossScaler>(*run.backend,
+                                              buffers.gradients,
+                                              network().num_elements(),
+                                              progress.loss_scale.value_or(LossScale{}));
+    }
+
+    void make_measures() {
+        if (!run.evaluator) return;
+        if (!run.probe_plan.empty()) {
+            probe = std::make_unique<Probe>(Probe::Parts{.data = &run.data,
+                                                         .loader = run.loader_options({}),
+                                                         .latents = plain_source_of(latents),
+                                                         .loss = &run.options.loss,
+                                                         .seed = run.identity.seed,
+                                                         .evaluator = run.evaluator.get(),
+                                                         .buffers = &buffers},
+                                            run.probe_plan);
+        }
+        if (run.validation.buckets.empty()) return;
+        validator = std::make_unique<Validation>(
+            Validation::Parts{.data = &run.validation,
+                              .loader = run.validation_loader(),
+                              .latents = plain_source_of(validation_latents),
+                              .loss = &run.options.loss,
+                              .max_batches = run.options.monitor.max_validation_steps,
+                              .evaluator = run.evaluator.get()});
+    }
+
+    [[nodiscard]] Monitor make_monitor() {
+        return Monitor({.options = &run.options.monitor,
+                        .probe = probe.get(),
+                        .validation = validator.get(),
+                        .network = &network(),
+                        .base_values = initial_values(network(), run.identity.seed),
+                        .events = &events});
+    }
+
+    [[nodiscard]] RunSaver make_saver(EventSink& sink) {
+        return RunSaver({.options = &run.options,
+                         .network = &network(),
+                         .buffers = &buffers,
+                         .optimizer = &optimizer,
+                         .metadata = {.options = &run.options,
+                                      .data = &run.data,
+                                      .steps = run.steps,
+                                      .identity = run.identity,
+                                      .model = {},
+                                      .vae = {},
+                                      .family = run.info.family},
+                         .fixed = run.fixed(),
+                         .free = free_settings(run.options),
+                         .plan = plan_identity,
+                         .events = &sink});
+    }
+
+    [[nodiscard]] Previews make_previews() {
+        return Previews({.backend = run.backend,
+                         .weights = &weights,
+                         .model = &run.step->model(),
+                         .vae = run.vae,
+                         .buffers = &buffers,
+                         .options = &run.options.sample,
+                         .output_dir = run.options.save.output_dir,
+                         .output_name = run.options.save.output_name,
+                         .seed = run.identity.seed,
+                         .events = &events});
+    }
+
+    // After out of memory.
+    void shrink(const Error& why) {
+        run.make_smaller(why);
+        run.compile_step(weights, buffers);
+        run.compile_evaluator(weights, buffers);
+        // Those that measure held the evaluator; without it nothing is measured any more.
+        if (!run.evaluator) {
+            probe.reset();
+            validator.reset();
+        }
+    }
+
+    void freeze(const FrozenParts& frozen) {
+        run.step->freeze(frozen);
+        optimizer.retrain(run.step->trained());
+        run.compile_step(weights, buffers);
+        buffers.gradients->fill_zero();
+    }
+
+    RunResult train(const std::stop_token& stop) {
+        Monitor monitor = make_monitor();
+        TeeSink saver_events({&events, &monitor});
+        RunSaver saver = make_saver(saver_events);
+        Previews previews = make_previews();
+        Recovery recovery({.save = &run.options.save,
+                           .identity = run.identity,
+                           .network = &network(),
+                           .buffers = &buffers,
+                           .optimizer = &optimizer});
+        Trainer::Parts parts{
+            .options = &run.options,
+            .seed = run.identity.seed,
+            .steps = run.steps,
+            .data = &run.data,
+            .make_loader = {},
+            .latents = &latents,
+            .encoder = encoder.get(),
+            .micro_step = run.step.get(),
+            .make_smaller = {},
+            .set_frozen = {},
+            .network = &network(),
+            .buffers = &buffers,
+            .optimizer = &optimizer,
+            .scaler = scaler.get(),
+            .schedule = lr_schedule_options(run.options.optimizer, run.steps.max_train_steps),
+            .rates = base_rates(run.options.optimizer, run.options.network),
+            .saver = &saver,
+            .recovery = &recovery,
+            .monitor = &monitor,
+            .previews = &previews,
+            .events = &events};
+        parts.make_loader = [this](const Progress& at) {
+            data::LoaderOptions loading = run.loader_options(at);
+            if (encoder) {
+                loading.pixels = [this](const data::PictureDraw& draw) {
+                    return encoder->pixels(draw);
+                };
+            }
+            return std::make_unique<data::Loader>(
+                run.data, std::move(loading), source_of(latents));
+        };
+        parts.set_frozen = [this](const FrozenParts& frozen) { freeze(frozen); };
+        parts.make_smaller = [this, &monitor](const Error& why) {
+            shrink(why);
+            monitor.set_measures(probe.get(), validator.get());
+        };
+        return Trainer(std::move(parts), progress).run(stop);
+    }
+};
+
+// Without room the run goes on unmeasured.
+void TrainingRun::Impl::compile_evaluator(WeightStore& weights, const ParameterBuffers& buffers) {
+    if (!evaluator) return;
+    const auto wrong = attempt([&] {
+        if (max_piece > 0 && evaluator->largest_piece() > max_piece) {
+            evaluator->replan(step->arena_bytes(), max_piece);
+        }
+        evaluator->compile(weights, buffers);
+    });
+    if (!wrong) return;
+    if (wrong->code() != ErrorCode::kOutOfMemory) throw *wrong;
+    log::warning("no room for measuring the loss while training: {}", wrong->message());
+    evaluator.reset();
+}
+
+RunResult TrainingRun::Impl::train(const std::stop_token& stop, EventSink& events) {
+    Session session(*this, events);
+    RunResult result = session.train(stop);
+    result.planned_peak_bytes = plan.planned_peak_bytes;
+    const size_t peak = peak_resident_bytes();
+    const size_t before = session.resident_bytes_before;
+    result.measured_peak_bytes = peak > before ? peak - before : 0;
+    if (backend->has_own_memory()) result.measured_peak_bytes = backend->device_bytes_in_use();
+    return result;
+}
+
+}  // namespace lora::train
