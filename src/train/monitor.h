@@ -34,10 +34,12 @@ struct MonitorVerdict {
     std::string advised_file;
 };
 
+// Steps between two probes so that they take less than 2 % of the time, from what one of either
+// takes.
+[[nodiscard]] int64_t probe_interval(double probe_ms, double step_ms);
+
 class Monitor final : public EventSink {
 public:
-    static constexpr double kMostCost = 0.018;  // of the run's time, for the probe
-
     // Everything must outlive the monitor; probe and validation may be null.
     struct Parts {
         const MonitorOptions* options = nullptr;

@@ -116,6 +116,20 @@ TEST_F(MonitorTest, ValidationTimestepsAreTheInnerOnesOfSix) {
     EXPECT_EQ(validation_timesteps(100, 600), (std::vector<int64_t>{200, 300, 400, 500}));
 }
 
+// Under 2 %, whatever a step and a probe take.
+TEST_F(MonitorTest, TheIntervalKeepsTheProbeCheap) {
+    for (const double step_ms : {0.5, 12.0, 4000.0}) {
+        for (const double probe_ms : {0.1, 30.0, 16000.0}) {
+            const auto interval = static_cast<double>(probe_interval(probe_ms, step_ms));
+            EXPECT_LT(probe_ms / (interval * step_ms), 0.02);
+            // And not rarer than that asks for.
+            if (interval > 1) {
+                EXPECT_GT(probe_ms / ((interval - 1) * step_ms), 0.0179);
+            }
+        }
+    }
+}
+
 // Test of M133: the advised save lies after the turn, not at it.
 TEST_F(MonitorTest, TheAdvisedSaveLiesAfterTheTurn) {
     std::vector<AdvisedSave> advised;

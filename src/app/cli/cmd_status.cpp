@@ -103,9 +103,9 @@ private:
         if (h.steps.empty()) return;
         std::string text = fmt::format("{:.4f}", h.steps.back().average_loss);
         if (!h.probes.empty()) {
-            text += fmt::format(
-                zh_ ? ",探測損失為底模的 {:.3f} 倍" : ", probe {:.3f} of the base model's",
-                h.probes.back().value);
+            const std::string value = fmt::format("{:.3f}", h.probes.back().value);
+            text += zh_ ? ",探測損失為底模的 " + value + " 倍"
+                        : ", probe " + value + " of the base model's";
         }
         if (const auto change = train::trend(h.probes)) {
             const bool falls = *change < train::kStillFalling;
@@ -119,8 +119,8 @@ private:
         if (h.validations.empty()) return;
         text = fmt::format("{:.4f}", h.validations.back().value);
         if (h.turn) {
-            text += fmt::format(zh_ ? ",第 {} 步後轉為上升" : ", turned up after step {}",
-                                h.turn->step);
+            const std::string step = fmt::format("{}", h.turn->step);
+            text += zh_ ? ",第 " + step + " 步後轉為上升" : ", turned up after step " + step;
         }
         line("validation loss", "驗證損失", text);
     }
