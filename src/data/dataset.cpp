@@ -357,9 +357,7 @@ std::vector<ImageEntry> add_folders(Dataset& dataset, std::vector<FoundFolder> f
 }
 
 // Takes the pictures of the validation away from those of training folders.
-void set_aside(ScanResult& result,
-               std::vector<ImageEntry>& images,
-               const DatasetOptions& options) {
+void set_aside(ScanResult& result, std::vector<ImageEntry>& images, const DatasetOptions& options) {
     if (options.validation_split <= 0) return;
     std::vector<ConceptFolder>& folders = result.dataset.folders;
     const size_t all = images.size();
@@ -371,15 +369,16 @@ void set_aside(ScanResult& result,
     for (ConceptFolder& folder : folders) {
         if (folder.num_images > 0) continue;
         const auto idx = &folder - folders.data();
-        folder.num_images = std::count_if(images.begin(),
-                                          images.end(),
-                                          [idx](const ImageEntry& i) { return i.folder_idx == idx; });
+        folder.num_images = std::count_if(images.begin(), images.end(), [idx](const ImageEntry& i) {
+            return i.folder_idx == idx;
+        });
     }
     if (images.size() + validation.size() > all) {
-        warn(result.diagnostics,
-             "validation_split",
-             "rounding puts a picture of a folder into training and validation (as sd-scripts does)",
-             "choose a share that gives a whole number of pictures");
+        warn(
+            result.diagnostics,
+            "validation_split",
+            "rounding puts a picture of a folder into training and validation (as sd-scripts does)",
+            "choose a share that gives a whole number of pictures");
     }
     std::move(validation.begin(), validation.end(), std::back_inserter(result.validation));
 }

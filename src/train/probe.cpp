@@ -109,10 +109,8 @@ ProbePlan plan_probe(const data::BucketedDataset& data, const ProbePlanOptions& 
         }
         plan.batches.push_back(std::move(next));
     }
-    plan.num_repeated = static_cast<size_t>(
-        std::clamp<int64_t>((options.num_repeated + options.batch_size / 2) / options.batch_size,
-                            1,
-                            num_batches));
+    plan.num_repeated = static_cast<size_t>(std::clamp<int64_t>(
+        (options.num_repeated + options.batch_size / 2) / options.batch_size, 1, num_batches));
     return plan;
 }
 

@@ -25,15 +25,16 @@ TensorSource parameter_source(const Network& network, std::vector<float> values)
     };
 }
 
-data::LatentSource source_of(const LatentStore& store) {    return [&store](int64_t image_idx, bool flipped) { return store.latent(image_idx, flipped); };
+data::LatentSource source_of(const LatentStore& store) {
+    return [&store](int64_t image_idx, bool flipped) { return store.latent(image_idx, flipped); };
 }
-
-}  // namespace
 
 // Never mirrored.
 data::LatentSource plain_source_of(const LatentStore& store) {
     return [&store](int64_t image_idx, bool) { return store.latent(image_idx, false); };
 }
+
+}  // namespace
 
 // Members are made in the order in which they stand.
 struct TrainingRun::Impl::Session {
@@ -230,8 +231,7 @@ struct TrainingRun::Impl::Session {
                     return encoder->pixels(draw);
                 };
             }
-            return std::make_unique<data::Loader>(
-                run.data, std::move(loading), source_of(latents));
+            return std::make_unique<data::Loader>(run.data, std::move(loading), source_of(latents));
         };
         parts.set_frozen = [this](const FrozenParts& frozen) { freeze(frozen); };
         parts.make_smaller = [this, &monitor](const Error& why) {
