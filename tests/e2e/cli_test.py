@@ -3,7 +3,7 @@ import json
 import os
 import unittest
 
-from harness import MODEL, SOURCE, E2E, environment, run, write_safetensors
+from harness import MODEL, SOURCE, E2E, environment, run, write_safetensors, sha256
 
 
 class Commands(E2E):
@@ -84,6 +84,21 @@ class Sample(E2E):
             self.assertEqual(picture, b.read())
         self.assertIn(b"parameters\0red circle", picture)
         self.assertIn(b"Steps: 4, Sampler: Euler a, CFG scale: 7.5, Seed: 5, Size: 128x128", picture)
+
+    def test_every_sampler_draws_the_same_twice(self):
+        args = ["sample", "--model", MODEL, "--prompt", "red circle, blue background", "--seed", 5, "--width", 64,
+                "--height", 64, "--steps", 5, "--mixed_precision", "no"]
+        seen = {}
+        for name in ("ddim", "pndm", "lms", "euler", "euler_a", "heun", "dpm_2", "dpm_2_a", "dpmsolver", "dpmsolver++",
+                     "dpmsingle", "k_lms", "k_euler", "k_euler_a", "k_dpm_2", "k_dpm_2_a"):
+            out = self.path("a.png")
+            self.check(run(*args, "--sampler", name, "--out", out), 0)
+            seen[name] = sha256(out)
+        for name, digest in seen.items():
+            if name.startswith("k_"):
+                self.assertEqual(digest, seen[name[2:]], name)
+        self.assertEqual(len(set(seen.values())), 11)
+        self.check(run(*args, "--sampler", "unipc", "--out", self.path("b.png")), 2, "unipc")
 
     def test_several_pictures_get_numbers(self):
         self.check(run("sample", "--model", MODEL, "--prompt", "x", "--steps", 1, "--width", 64,
