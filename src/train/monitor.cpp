@@ -14,8 +14,8 @@ namespace {
 constexpr size_t kFirstSteps = 4;
 constexpr size_t kSteps = 32;
 
-// A little less than the 2 % that are promised.
-constexpr double kMostCost = 0.018;
+// Less than the 2 % that are promised: times vary, and one more probe is asked at the end.
+constexpr double kMostCost = 0.015;
 
 double median(std::vector<double> values) {
     const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);

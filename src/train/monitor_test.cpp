@@ -124,7 +124,7 @@ TEST_F(MonitorTest, TheIntervalKeepsTheProbeCheap) {
             EXPECT_LT(probe_ms / (interval * step_ms), 0.02);
             // And not rarer than that asks for.
             if (interval > 1) {
-                EXPECT_GT(probe_ms / ((interval - 1) * step_ms), 0.0179);
+                EXPECT_GT(probe_ms / ((interval - 1) * step_ms), 0.0149);
             }
         }
     }
