@@ -181,9 +181,9 @@ TEST(Load, ImplementationChoicesAreTakenAndMissingFeaturesRefusedByName) {
                            "--max_data_loader_n_workers=2",
                            "--mem_eff_attn"};
     EXPECT_TRUE(load_train(harmless).findings.empty());
-    const Loaded loaded = load_train({"--weighted_captions", "--optimizer_type", "Sophia"});
+    const Loaded loaded = load_train({"--fused_backward_pass", "--optimizer_type", "Sophia"});
     ASSERT_EQ(loaded.findings.size(), 2u);
-    EXPECT_NE(loaded.findings[0].text.find("weighted_captions"), std::string::npos);
+    EXPECT_NE(loaded.findings[0].text.find("fused_backward_pass"), std::string::npos);
 }
 
 TEST(Load, BrokenTomlNamesTheLine) {

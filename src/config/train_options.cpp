@@ -1,6 +1,7 @@
 // Settings to train::TrainOptions: names are the same, so this is a list of assignments.
 #include <algorithm>
 
+#include "base/words.h"
 #include "config/internal/derive.h"
 #include "config/validate.h"
 
@@ -22,6 +23,13 @@ std::optional<data::FaceCropRange> parse_face_range(std::string_view text) {
     return data::FaceCropRange{*low, *high};
 }
 
+// Words that are no numbers were found by validate().
+std::vector<double> numbers(const std::vector<std::string>& words) {
+    std::vector<double> result;
+    for (const std::string& word : words) result.push_back(parse_number<double>(word).value_or(1));
+    return result;
+}
+
 void fill_data(const Settings& s, train::TrainOptions& out) {
     auto& dataset = out.dataset;
     dataset.train_data_dir = s.text("train_data_dir");
@@ -40,6 +48,7 @@ void fill_data(const Settings& s, train::TrainOptions& out) {
                               : trigger == "prepend" ? data::ConceptTrigger::kPrepend
                                                      : data::ConceptTrigger::kFallback;
     dataset.caption_separator = s.has("caption_separator") ? s.text("caption_separator") : ",";
+    if (s.flag("masked_loss")) dataset.conditioning_data_dir = s.text("conditioning_data_dir");
 
     auto& bucket = out.bucket;
     bucket.resolution = parse_resolution(s.text("resolution")).value_or(data::ImageSize{512, 512});
@@ -88,6 +97,7 @@ void fill_network(const Settings& s, train::TrainOptions& out) {
     model.clip_skip = s.integer("clip_skip");
     model.clip_skip_given = s.given("clip_skip");
     model.max_token_length = s.integer("max_token_length");
+    model.weighted_captions = s.flag("weighted_captions");
 
     auto& network = out.network;
     network.network_module = s.text("network_module");
@@ -103,6 +113,10 @@ void fill_network(const Settings& s, train::TrainOptions& out) {
     network.network_train_text_encoder_only = s.flag("network_train_text_encoder_only");
     network.stop_text_encoder_training = s.integer("stop_text_encoder_training");
     network.stop_unet_training = s.integer("stop_unet_training");
+    network.network_dropout = s.number("network_dropout");
+    network.scale_weight_norms = s.number("scale_weight_norms");
+    network.base_weights = s.list("base_weights");
+    network.base_weights_multiplier = numbers(s.list("base_weights_multiplier"));
 }
 
 void fill_optimizer(const Settings& s, train::TrainOptions& out) {
@@ -117,6 +131,8 @@ void fill_optimizer(const Settings& s, train::TrainOptions& out) {
     optimizer.unet_lr = optional_number(s, "unet_lr");
     optimizer.text_encoder_lr = optional_number(s, "text_encoder_lr");
     optimizer.max_grad_norm = s.number("max_grad_norm");
+    optimizer.ema = s.text("ema");
+    optimizer.ema_decay = s.number("ema_decay");
     optimizer.lr_scheduler = s.text("lr_scheduler");
     optimizer.lr_warmup_steps = s.number("lr_warmup_steps");
     optimizer.lr_scheduler_num_cycles = s.integer("lr_scheduler_num_cycles");
@@ -137,6 +153,12 @@ void fill_optimizer(const Settings& s, train::TrainOptions& out) {
     loss.weight.debiased_estimation_loss = s.flag("debiased_estimation_loss");
     loss.min_timestep = s.integer("min_timestep");
     loss.max_timestep = s.integer("max_timestep");
+    loss.loss_type = s.text("loss_type");
+    loss.huber_schedule = s.text("huber_schedule");
+    loss.huber_c = s.number("huber_c");
+    loss.huber_scale = s.number("huber_scale");
+    loss.masked_loss = s.flag("masked_loss");
+    loss.alpha_mask = s.flag("alpha_mask");
 
     auto& length = out.length;
     if (s.has("max_train_steps")) length.max_train_steps = s.integer("max_train_steps");

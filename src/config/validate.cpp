@@ -103,6 +103,18 @@ public:
         }
     }
 
+    void check_masks_and_multipliers() {
+        if (!settings_.text("conditioning_data_dir").empty() && !settings_.flag("masked_loss")) {
+            warning("conditioning_data_dir",
+                    "masks are not used without masked_loss",
+                    "add --masked_loss");
+        }
+        for (const std::string& word : settings_.list("base_weights_multiplier")) {
+            if (parse_number<double>(word)) continue;
+            error("base_weights_multiplier", fmt::format("\"{}\" is no number", word));
+        }
+    }
+
     void check_network() {
         if (settings_.flag("network_train_unet_only") &&
             settings_.flag("network_train_text_encoder_only")) {
@@ -254,6 +266,7 @@ Diagnostics validate_train(const Settings& settings) {
     judge.check_buckets();
     judge.check_schedule();
     judge.check_network();
+    judge.check_masks_and_multipliers();
     judge.check_optimizer();
     judge.check_faces();
     judge.check_rest();

@@ -17,6 +17,8 @@ struct Batch {
     bool holds_pixels = false;
     Tensor token_ids;                   // I32 [B, C, 77]
     Tensor loss_weights;                // F32 [B]
+    Tensor mask;                        // F32 [B, 1, h, w] of the loss; no axes: none
+    Tensor token_weights;               // F32 [B, 75 C + 2], with weighted_captions; no axes: none
     std::vector<int64_t> image_idx;     // [B] into Dataset::images
     std::vector<int64_t> slots;         // [B] see epoch_plan.h: key of this draw's random numbers
     std::vector<bool> flipped;          // [B]

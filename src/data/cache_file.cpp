@@ -50,8 +50,10 @@ std::string header(const LatentKey& key, DType dtype, const Shape& shape) {
 
 std::string to_text(const LatentKey& key) {
     const BucketChoice& c = key.choice;
+    const std::string mask = key.mask.empty() ? "" : " mask=" + key.mask;
     return fmt::format(
-        "image={} bucket={} resized={} crop={},{} flipped={} exif={} alpha={} vae={} precision={}",
+        "image={} bucket={} resized={} crop={},{} flipped={} exif={} alpha={} vae={} "
+        "precision={}{}",
         key.image_sha256,
         to_string(c.bucket),
         to_string(c.resized),
@@ -61,7 +63,8 @@ std::string to_text(const LatentKey& key) {
         key.apply_exif,
         key.composite_alpha,
         key.vae_hash,
-        key.precision);
+        key.precision,
+        mask);
 }
 
 std::string LatentCache::path_of(const LatentKey& key) const {

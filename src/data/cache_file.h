@@ -23,6 +23,9 @@ struct LatentKey {
     bool composite_alpha = true;
     std::string vae_hash = {};   // identifies the encoder's weights
     std::string precision = {};  // "fp32", "bf16"
+    // Of a mask of the loss instead of a latent: "alpha", or the SHA-256 of the mask's file. Its
+    // vae_hash and precision are empty.
+    std::string mask = {};
 };
 
 // One line of text with every field; equal keys give equal text.

@@ -50,13 +50,14 @@ TEST_F(LatentCacheTest, GivesBackWhatWasStored) {
 TEST_F(LatentCacheTest, EveryFieldOfTheKeyCounts) {
     const LatentCache cache(folder_);
     cache.store(some_key(), some_latent().view());
-    std::vector<LatentKey> others(9, some_key());
+    std::vector<LatentKey> others(10, some_key());
     others[0].image_sha256[0] = 'b';
     others[1].choice.bucket.width_px = 448;
     others[2].choice.resized.width_px = 601;
     others[3].choice.crop_left_px = 43;
     others[4].flipped = true;
     others[5].apply_exif = false;
+    others[9].mask = "alpha";
     others[6].composite_alpha = false;
     others[7].vae_hash = "vae2";
     others[8].precision = "bf16";

@@ -98,6 +98,47 @@ void add_trigger(ConceptFolder& folder,
                            "concept_trigger fallback leaves captions as they are"});
 }
 
+// The mask of a picture: of its name, whatever kind of picture, in the folder of the same name or
+// in the folder of masks itself. Empty when there is none.
+std::string find_mask(const std::string& masks,
+                      const std::string& folder,
+                      const std::string& picture) {
+    constexpr std::array<std::string_view, 5> kExtensions = {
+        ".png", ".jpg", ".jpeg", ".webp", ".bmp"};
+    const std::string name = base_name(picture);
+    const std::string stem = base_name(without_extension(picture));
+    for (const std::string& parent : {join_path(masks, folder), masks}) {
+        if (path_exists(join_path(parent, name))) return join_path(parent, name);
+        for (const std::string_view extension : kExtensions) {
+            std::string path = join_path(parent, stem + std::string(extension));
+            if (path_exists(path)) return path;
+        }
+    }
+    return {};
+}
+
+// Training pictures need a mask each; those of regularisation may have one.
+void find_masks(const DatasetOptions& options, Dataset& dataset) {
+    const std::string& masks = options.conditioning_data_dir;
+    if (masks.empty()) return;
+    if (!is_directory(masks)) {
+        throw Error(ErrorCode::kIo, fmt::format("there is no folder {}", masks))
+            .with_hint("check conditioning_data_dir");
+    }
+    std::vector<std::string> missing;
+    for (ImageEntry& image : dataset.images) {
+        const ConceptFolder& folder = dataset.folders[static_cast<size_t>(image.folder_idx)];
+        image.mask_path = find_mask(masks, folder.name, image.path);
+        if (image.mask_path.empty() && !image.is_reg) missing.push_back(image.path);
+    }
+    if (missing.empty()) return;
+    throw Error(
+        ErrorCode::kData,
+        fmt::format(
+            "{} pictures have no mask in {}, first {}", missing.size(), masks, missing.front()))
+        .with_hint("masks are pictures of the same name and size; white counts, black does not");
+}
+
 // Reads one concept folder; pictures that cannot be read are left out with a warning.
 std::vector<ImageEntry> scan_folder(ConceptFolder& folder,
                                     const FolderRules& rules,
@@ -434,6 +475,7 @@ ScanResult scan_plans(const DatasetOptions& options) {
                     fmt::format("no usable picture in the folders of {}", options.dataset_config))
             .with_hint("image_dir names folders that hold the pictures themselves");
     }
+    find_masks(options, result.dataset);
     return result;
 }
 
@@ -462,6 +504,7 @@ ScanResult scan_dataset(const DatasetOptions& options) {
         reg_images = add_folders(result.dataset, std::move(found));
     }
     add_pictures(result.dataset, std::move(train_images), reg_images, options.prior_loss_weight);
+    find_masks(options, result.dataset);
     return result;
 }
 

@@ -37,6 +37,8 @@ struct DatasetOptions {
     std::vector<DatasetPlan> plans = {};
     double validation_split = 0;     // share of each folder that is set aside; 0: none
     uint64_t validation_seed = 0;    // which pictures
+    // Masks of the loss, named as the pictures; empty: none.
+    std::string conditioning_data_dir = {};
 };
 
 // One picture. Pictures are kept in training order: train folders, then registered reg pictures.
@@ -48,6 +50,7 @@ struct ImageEntry {
     int64_t folder_idx = 0;    // into Dataset::folders
     bool is_reg = false;
     float loss_weight = 1.0F;
+    std::string mask_path = {};  // a picture whose red channel weighs the loss; empty: none
 };
 
 // Tag and count, in order of first appearance.

@@ -104,11 +104,37 @@ void BatchMaker::fill_tokens(Batch& batch) const {
     const int64_t chunks = options_.chunks.max_token_length / text::kWindowText;
     batch.token_ids = Tensor(DType::kI32, {batch.size(), chunks, text::kWindowTokens});
     auto dst = batch.token_ids.data<int32_t>().begin();
+    std::vector<text::WeightedTokens> weighted;
     for (const std::string& caption : batch.captions) {
-        for (const auto& window :
-             text::training_chunks(tokenizer_.encode(caption), options_.chunks)) {
+        text::WeightedTokens tokens;
+        if (options_.weighted_captions) {
+            tokens = text::encode_weighted(tokenizer_, caption);
+        } else {
+            tokens.ids = tokenizer_.encode(caption);
+        }
+        for (const auto& window : text::training_chunks(tokens.ids, options_.chunks)) {
             dst = std::copy(window.begin(), window.end(), dst);
         }
+        weighted.push_back(std::move(tokens));
+    }
+    if (options_.weighted_captions) fill_token_weights(batch, weighted);
+}
+
+// The joined context has the begin token, the captions' tokens, and the end token of the last
+// window: token i stands at position i + 1 (training-semantics 2.3, 2.5).
+void BatchMaker::fill_token_weights(Batch& batch,
+                                    const std::vector<text::WeightedTokens>& captions) const {
+    const int64_t length = options_.chunks.max_token_length;
+    batch.token_weights = Tensor(DType::kF32, {batch.size(), length + 2});
+    const std::span<float> dst = batch.token_weights.data<float>();
+    std::fill(dst.begin(), dst.end(), 1.0F);
+    for (size_t row = 0; row < captions.size(); ++row) {
+        const std::vector<float>& weights = captions[row].weights;
+        const size_t count = std::min(weights.size(), static_cast<size_t>(length));
+        std::copy_n(
+            weights.begin(),
+            count,
+            dst.begin() + static_cast<std::ptrdiff_t>(row * static_cast<size_t>(length + 2) + 1));
     }
 }
 

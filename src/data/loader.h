@@ -19,6 +19,7 @@
 #include "data/epoch_plan.h"
 #include "data/steps.h"
 #include "text/clip_tokenizer.h"
+#include "text/prompt_weights.h"
 #include "text/token_chunks.h"
 
 namespace lora::data {
@@ -37,6 +38,7 @@ struct LoaderOptions {
     bool flip_aug = false;  // mirror with probability 1/2 a draw; folders may say otherwise
     int64_t gradient_accumulation_steps = 1;
     CaptionOptions caption = {};
+    bool weighted_captions = false;  // (word:1.2) weighs
     text::ChunkOptions chunks = {};
     StepPlan plan = {};       // from plan_steps; the loader ends after max_train_steps updates
     int64_t first_epoch = 1;  // where to start
@@ -66,6 +68,7 @@ private:
     [[nodiscard]] std::string caption_of(int64_t slot, int64_t image_idx, const Batch& batch) const;
     void fill_latents(Batch& batch) const;
     void fill_tokens(Batch& batch) const;
+    void fill_token_weights(Batch& batch, const std::vector<text::WeightedTokens>& captions) const;
 
     const BucketedDataset& data_;
     LoaderOptions options_;

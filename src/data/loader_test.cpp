@@ -152,5 +152,36 @@ TEST(Loader, CanBeLeftBeforeTheEnd) {
     EXPECT_TRUE(loader.next());
 }
 
+// Weights stand where the joined context has their tokens; brackets are no words then.
+TEST(Loader, WeightsOfCaptions) {
+    const auto batch_of = [](const std::string& caption, bool weighted) {
+        BucketedDataset data = some_data();
+        for (ImageEntry& image : data.dataset.images) image.caption = caption;
+        LoaderOptions options = some_options(data);
+        options.weighted_captions = weighted;
+        options.chunks.max_token_length = 150;
+        options.caption = {};
+        return BatchMaker(data, options, source_of(data)).make(1, 0);
+    };
+    EXPECT_EQ(batch_of("red circle", false).token_weights.shape().num_axes(), 0);
+    const Batch weighted = batch_of("red (circle:1.5) [smile]", true);
+    ASSERT_EQ(weighted.token_weights.shape(), (Shape{2, 152}));
+    EXPECT_TRUE(same_bytes(weighted.token_ids, batch_of("red circle smile", false).token_ids));
+    const std::span<const float> weights = weighted.token_weights.data<float>();
+    for (const size_t row : {size_t{0}, size_t{152}}) {
+        EXPECT_EQ(weights[row], 1);
+        EXPECT_EQ(weights[row + 1], 1);
+        EXPECT_FLOAT_EQ(weights[row + 2], 1.5F);
+        EXPECT_FLOAT_EQ(weights[row + 3], 1 / 1.1F);
+        for (size_t i = 4; i < 152; ++i) EXPECT_EQ(weights[row + i], 1);
+    }
+    // Cut where the caption is: the token behind the 150th counts nowhere, the end token as one.
+    std::string longest;
+    for (int i = 0; i < 200; ++i) longest += "red ";
+    const Batch cut = batch_of("(" + longest + ":1.2)", true);
+    EXPECT_FLOAT_EQ(cut.token_weights.data<float>()[150], 1.2F);
+    EXPECT_EQ(cut.token_weights.data<float>()[151], 1);
+}
+
 }  // namespace
 }  // namespace lora::data

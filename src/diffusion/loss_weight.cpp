@@ -30,4 +30,24 @@ double loss_weight(PredictionType type, double ac, const LossWeightOptions& opti
     return weight;
 }
 
+std::optional<HuberSchedule> huber_schedule_from_name(std::string_view name) {
+    if (name == "constant") return HuberSchedule::kConstant;
+    if (name == "exponential") return HuberSchedule::kExponential;
+    if (name == "snr") return HuberSchedule::kSnr;
+    return std::nullopt;
+}
+
+double huber_threshold(const HuberOptions& options, int64_t timestep, double ac) {
+    constexpr double kTimesteps = 1000;
+    switch (options.schedule) {
+        case HuberSchedule::kConstant: return options.c * options.scale;
+        case HuberSchedule::kExponential:
+            return std::exp(std::log(options.c) * static_cast<double>(timestep) / kTimesteps) *
+                   options.scale;
+        case HuberSchedule::kSnr: break;
+    }
+    const double sigma = std::sqrt((1 - ac) / ac);
+    return (1 - options.c) / ((1 + sigma) * (1 + sigma)) + options.c;
+}
+
 }  // namespace lora::diffusion

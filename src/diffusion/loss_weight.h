@@ -1,8 +1,12 @@
-// Weights of a sample's loss by its timestep. Not the prior loss weight, which is the picture's
-// own. Threads  pure. Source   min-SNR: Hang et al., arXiv:2303.09556; debiased estimation: Yu et
-// al., arXiv:2310.08442;
+// Weights of a sample's loss by its timestep, and where its Huber loss turns from square to linear.
+// Not the prior loss weight, which is the picture's own. Threads  pure. Source   min-SNR: Hang et
+// al., arXiv:2303.09556; debiased estimation: Yu et al., arXiv:2310.08442;
 //          forms and order as in sd-scripts' newest version (training-semantics 5.6).
 #pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
 
 #include "diffusion/prediction.h"
 
@@ -24,5 +28,20 @@ struct LossWeightOptions {
 //   v_pred_like_loss   epsilon 1 + lambda (s + 1) / s
 //   debiased           epsilon 1 / sqrt(s), v 1 / (s + 1)
 [[nodiscard]] double loss_weight(PredictionType type, double ac, const LossWeightOptions& options);
+
+enum class HuberSchedule : uint8_t { kConstant, kExponential, kSnr };
+// "constant", "exponential", "snr"; nothing for another name.
+[[nodiscard]] std::optional<HuberSchedule> huber_schedule_from_name(std::string_view name);
+
+struct HuberOptions {
+    HuberSchedule schedule = HuberSchedule::kSnr;
+    double c = 0.1;
+    double scale = 1;  // not with kSnr
+};
+
+// The threshold c of a sample at `timestep`, whose alphas_cumprod is `ac`:
+//   constant c * scale; exponential exp(ln(c) * t / 1000) * scale;
+//   snr (1 - c) / (1 + sigma)^2 + c, sigma = sqrt((1 - ac) / ac)
+[[nodiscard]] double huber_threshold(const HuberOptions& options, int64_t timestep, double ac);
 
 }  // namespace lora::diffusion

@@ -96,6 +96,32 @@ TEST(LossWeight, FormulasOfSdScripts) {
                 1e-12);
 }
 
+TEST(HuberThreshold, EqualsSdScripts) {
+    const Json golden = table();
+    int num_columns = 0;
+    for (const auto& [name, column] : golden["huber_threshold"].items()) {
+        // "schedule=snr,c=0.1,scale=1.0"
+        const size_t c_at = name.find(",c=");
+        const size_t scale_at = name.find(",scale=");
+        const auto schedule = huber_schedule_from_name(name.substr(9, c_at - 9));
+        ASSERT_TRUE(schedule.has_value()) << name;
+        const HuberOptions options{.schedule = *schedule,
+                                   .c = std::stod(name.substr(c_at + 3)),
+                                   .scale = std::stod(name.substr(scale_at + 7))};
+        for (size_t i = 0; i < golden["timesteps"].size(); ++i) {
+            const double threshold = huber_threshold(options,
+                                                     golden["timesteps"][i].get<int64_t>(),
+                                                     golden["alphas_cumprod_f64"][i].get<double>());
+            EXPECT_NEAR(threshold / column[i].get<double>(), 1.0, 1e-5) << name << " " << i;
+        }
+        ++num_columns;
+    }
+    EXPECT_EQ(num_columns, 4);
+    EXPECT_FALSE(huber_schedule_from_name("linear").has_value());
+    // Pure noise: nothing is left but c.
+    EXPECT_EQ(huber_threshold({}, 999, 0), 0.1);
+}
+
 TEST(Prediction, FactorsFollowTheTable) {
     const Json golden = table();
     for (size_t i = 0; i < golden["timesteps"].size(); ++i) {

@@ -92,12 +92,19 @@ Pixels decode_pixels(const ImageHeader& header, std::span<const std::byte> bytes
 }
 
 // Grey to three equal channels; alpha against white, or dropped.
-std::vector<uint8_t> to_rgb(const Pixels& pixels, bool composite_alpha) {
+std::vector<uint8_t> to_rgb(const Pixels& pixels, const DecodeOptions& options) {
     const auto count = static_cast<size_t>(pixels.height_px) * static_cast<size_t>(pixels.width_px);
     const auto stride = static_cast<size_t>(pixels.num_channels);
     const bool is_grey = stride < 3;
-    const bool has_alpha = composite_alpha && stride % 2 == 0;
+    const bool has_alpha = options.composite_alpha && stride % 2 == 0;
     std::vector<uint8_t> rgb(count * 3);
+    if (options.alpha_only) {
+        for (size_t i = 0; i < count; ++i) {
+            const uint8_t alpha = stride % 2 == 0 ? pixels.data[i * stride + stride - 1] : 255;
+            std::fill_n(&rgb[i * 3], 3, alpha);
+        }
+        return rgb;
+    }
     for (size_t i = 0; i < count; ++i) {
         const uint8_t* src = &pixels.data[i * stride];
         const uint32_t alpha = has_alpha ? src[stride - 1] : 255;
@@ -151,7 +158,7 @@ Image decode_image(std::span<const std::byte> bytes,
         if (pixels.height_px != header.height_px || pixels.width_px != header.width_px) {
             fail_damaged("the picture's header and content differ in size");
         }
-        Image image{pixels.height_px, pixels.width_px, to_rgb(pixels, options.composite_alpha)};
+        Image image{pixels.height_px, pixels.width_px, to_rgb(pixels, options)};
         return upright(std::move(image), options.apply_exif ? header.orientation : 1);
     });
 }

@@ -32,6 +32,8 @@ struct DecodeOptions {
     bool apply_exif = true;
     // Put transparent pixels on white; sd-scripts drops the alpha channel.
     bool composite_alpha = true;
+    // The alpha channel itself as a grey picture; one without alpha is white.
+    bool alpha_only = false;
     // Larger pictures are refused before memory is taken for them.
     int64_t max_pixels = int64_t{1} << 28;
 };

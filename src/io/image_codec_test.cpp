@@ -1,5 +1,6 @@
 #include "io/image_codec.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <string>
@@ -233,6 +234,24 @@ TEST(Png, IsWrittenWholeOrNotAtAll) {
     EXPECT_EQ(read_image_file(path).rgb, test_image(5, 7).rgb);
     remove_file_if_exists(path);
     EXPECT_THROW(write_png("/nowhere/at/all.png", test_image(1, 1)), Error);
+}
+
+TEST(ImageCodec, AlphaAloneIsAGreyPicture) {
+    const Image alpha = read_image_file(kFolder + "/rgba.png", {.alpha_only = true});
+    const Image dropped = read_image_file(kFolder + "/rgba.png", kAsKohya);
+    const Image composed = read_image_file(kFolder + "/rgba.png", {});
+    ASSERT_EQ(alpha.rgb.size(), dropped.rgb.size());
+    int clear = 0;
+    for (size_t i = 0; i < alpha.rgb.size(); ++i) {
+        EXPECT_EQ(alpha.rgb[i], alpha.rgb[i / 3 * 3]);
+        const int a = alpha.rgb[i];
+        EXPECT_EQ(composed.rgb[i], (dropped.rgb[i] * a + 255 * (255 - a) + 127) / 255);
+        clear += a < 255 ? 1 : 0;
+    }
+    EXPECT_GT(clear, 0);
+    const Image opaque = read_image_file(kFolder + "/rgb.png", {.alpha_only = true});
+    EXPECT_EQ(std::count(opaque.rgb.begin(), opaque.rgb.end(), 255),
+              static_cast<std::ptrdiff_t>(opaque.rgb.size()));
 }
 
 }  // namespace

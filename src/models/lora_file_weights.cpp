@@ -56,10 +56,6 @@ public:
 
 private:
     LoraModule read(LoraKind kind) {
-        if (file_.find(stem_ + "dora_scale")) {
-            throw bad_lora(file_, fmt::format("module {} is a DoRA", target_.lora_name))
-                .with_hint("DoRA is not read here");
-        }
         LoraModuleOptions options{.kind = kind};
         options.tucker = has("lora_mid.weight") || has("hada_t1") || has("lokr_t2");
         if (const auto on_input = file_.find(stem_ + "on_input");
@@ -71,6 +67,9 @@ private:
             kind == LoraKind::kLokr
                 ? lokr(rank)
                 : make_lora_module(target_, rank, static_cast<double>(rank), options);
+        if (const auto view = file_.find(stem_ + std::string(kMagnitude))) {
+            read_magnitude(module, *view);
+        }
         check(module);
         const std::optional<TensorView> alpha = file_.find(stem_ + "alpha");
         const bool whole = has("lokr_w1") && has("lokr_w2");
@@ -105,6 +104,23 @@ private:
                 .with_hint("a tensor of it is missing or has no first axis");
         }
         return rank;
+    }
+
+    void read_magnitude(LoraModule& module, const TensorView& view) {
+        const Shape& weight = target_.weight_shape;
+        if (!is_float(view.dtype) || view.shape.num_axes() < 1 || view.shape[0] != weight[0] ||
+            view.shape.num_elements() != weight[0] || module.kind == LoraKind::kIa3) {
+            throw bad_lora(file_,
+                           fmt::format("module {} has magnitudes {} for a layer of shape {}",
+                                       target_.lora_name,
+                                       view.shape.to_string(),
+                                       weight.to_string()))
+                .with_hint(
+                    "magnitudes of inputs (wd_on_output=False, LyCORIS before 3) are not "
+                    "read here");
+        }
+        add_magnitude(module, weight);
+        found_.push_back({std::string(kMagnitude), module.factors.back().shape});
     }
 
     // w1 says how the layer is cut; the rest must fit.
@@ -193,6 +209,7 @@ void attach_frozen(const LoraFileContent& content,
     for (const LoraModule& module : content.modules) {
         nn::LoraAttachment attachment = attachment_of(module, prefix);
         attachment.scale *= multiplier;
+        attachment.multiplier = multiplier;
         attachments.add(module.target.weight_name, std::move(attachment));
     }
 }
@@ -200,6 +217,7 @@ void attach_frozen(const LoraFileContent& content,
 void attach_trainable(const LoraModule& module, nn::LoraAttachments& attachments) {
     nn::LoraAttachment attachment = attachment_of(module, "");
     attachment.trainable = true;
+    attachment.dropout = module.dropout;
     attachments.add(module.target.weight_name, std::move(attachment));
 }
 

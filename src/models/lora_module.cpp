@@ -87,7 +87,7 @@ std::vector<LoraFactor> lokr(const Layer& l, int64_t r, const LoraModuleOptions&
 }
 
 bool is_whole_lokr(const LoraModule& module) {
-    return module.factors.size() == 2 && module.factors[0].suffix == "lokr_w1" &&
+    return module.factors.size() >= 2 && module.factors[0].suffix == "lokr_w1" &&
            module.factors[1].suffix == "lokr_w2";
 }
 
@@ -118,6 +118,12 @@ std::string LoraModule::key(const std::string& suffix) const {
     return target.lora_name + "." + suffix;
 }
 
+void add_magnitude(LoraModule& module, const Shape& weight) {
+    std::vector<int64_t> sizes(weight.sizes().size(), 1);
+    sizes[0] = weight[0];
+    module.factors.push_back({std::string(kMagnitude), Shape(sizes)});
+}
+
 LoraModule make_lora_module(LoraTarget target,
                             int64_t rank,
                             double alpha,
@@ -143,6 +149,7 @@ LoraModule make_lora_module(LoraTarget target,
             module.on_input = options.on_input;
             break;
     }
+    if (options.magnitude) add_magnitude(module, target.weight_shape);
     module.target = std::move(target);
     return module;
 }

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "models/keymap/kohya.h"
@@ -18,7 +19,8 @@ struct LoraModule {
     double alpha = 4;
     nn::LoraKind kind = nn::LoraKind::kLora;
     std::vector<nn::LoraFactor> factors;
-    bool on_input = false;  // ia3
+    bool on_input = false;         // ia3
+    nn::LoraDropout dropout = {};  // while it is trained
 
     // alpha / rank; 1 for ia3.
     [[nodiscard]] double scale() const;
@@ -32,6 +34,7 @@ struct LoraModuleOptions {
     int64_t factor = -1;          // lokr: wished size of w1; -1: as square as possible
     bool decompose_both = false;  // lokr: w1 in two factors as well
     bool on_input = false;        // ia3
+    bool magnitude = false;       // DoRA: a dora_scale [out, 1(, 1, 1)]; not ia3
 };
 
 // A module with the factors that its kind and rank ask for. A lokr module whose factors are both
@@ -62,6 +65,11 @@ struct Factorization {
     int64_t n = 1;
 };
 [[nodiscard]] Factorization factorize(int64_t size, int64_t factor);
+
+// The suffix of DoRA's magnitudes, which stand behind the other factors.
+inline constexpr std::string_view kMagnitude = "dora_scale";
+// For a layer with this weight.
+void add_magnitude(LoraModule& module, const Shape& weight);
 
 // Every suffix of a kind's factors, in the order of the network.
 [[nodiscard]] const std::vector<std::string>& factor_suffixes(nn::LoraKind kind);

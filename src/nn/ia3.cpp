@@ -18,7 +18,8 @@ ValueId ia3_linear(const Branch& branch, ValueId x, ValueId y) {
     if (branch.attachment.on_input) {
         return b.linear(b.multiply(x, factor(branch)), branch.w, {.addend = y});
     }
-    return b.add(y, b.multiply(b.linear(x, branch.w), factor(branch)));
+    const ValueId change = b.multiply(b.linear(x, branch.w), factor(branch));
+    return y.valid() ? b.add(y, change) : change;
 }
 
 ValueId ia3_conv(const Branch& branch, const LoraConv& conv, ValueId x, ValueId y) {
@@ -30,10 +31,11 @@ ValueId ia3_conv(const Branch& branch, const LoraConv& conv, ValueId x, ValueId 
         args.addend = y;
         return b.conv2d(b.tokens_to_image(scaled, in[2], in[3]), branch.w, args);
     }
-    const Shape out = b.shape(y);
-    const ValueId again = b.image_to_tokens(b.conv2d(x, branch.w, args));
-    const ValueId sum = b.add(b.image_to_tokens(y), b.multiply(again, factor(branch)));
-    return b.tokens_to_image(sum, out[2], out[3]);
+    const ValueId again = b.conv2d(x, branch.w, args);
+    const Shape out = b.shape(again);
+    ValueId tokens = b.multiply(b.image_to_tokens(again), factor(branch));
+    if (y.valid()) tokens = b.add(b.image_to_tokens(y), tokens);
+    return b.tokens_to_image(tokens, out[2], out[3]);
 }
 
 }  // namespace lora::nn::internal

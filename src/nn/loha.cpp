@@ -11,47 +11,49 @@ LowRank plain(const Branch& branch, std::string_view a, std::string_view b) {
     return {branch.matrix(a), branch.matrix(b)};
 }
 
-// Z[p, q, k] = sum over m, n of t[m, n, k] a[m, p] b[n, q]: the core goes into b, which is small.
-LowRank tucker(const Branch& branch,
-               std::string_view t,
-               std::string_view w_a,
-               std::string_view w_b) {
+Tucker tucker(const Branch& branch, std::string_view t, std::string_view a, std::string_view b) {
+    return {branch.matrix(t), branch.shape(t), branch.matrix(a), branch.matrix(b)};
+}
+
+}  // namespace
+
+ir::Builder::LowRank tucker_pair(const Branch& branch, const Tucker& tucker) {
     ir::Builder& b = branch.builder();
-    const Shape& core = branch.shape(t);  // [m, n, k, k]
+    const Shape& core = tucker.core_shape;  // [m, n, k, k]
     const int64_t taps = core[2] * core[3];
-    const int64_t out = branch.shape(w_a)[1];
-    const int64_t in = branch.shape(w_b)[1];
-    const ValueId a = b.swap_axes(branch.factor(w_a, Shape{1, core[0], out, 1}));
-    const ValueId taps_first = b.swap_axes(branch.factor(t, Shape{core[0], core[1], taps, 1}));
+    const int64_t out = b.shape(tucker.a)[1];
+    const int64_t in = b.shape(tucker.b)[1];
+    const ValueId a = b.swap_axes(b.reshape(tucker.a, Shape{1, core[0], out, 1}));
+    const ValueId taps_first =
+        b.swap_axes(b.reshape(tucker.core, Shape{core[0], core[1], taps, 1}));
     const ValueId both = b.linear(b.reshape(taps_first, Shape{core[0] * taps, core[1]}),
-                                  branch.matrix(w_b),
+                                  tucker.b,
                                   {.transpose_weight = true});  // [m * k * k, in]
     const ValueId in_first = b.swap_axes(b.reshape(both, Shape{core[0], taps, in, 1}));
     return {b.reshape(a, Shape{out, core[0]}), b.reshape(in_first, Shape{core[0], in * taps})};
 }
 
-// With the branch's scale.
-ValueId weight_change(const Branch& branch) {
+ValueId loha_change(const Branch& branch) {
+    ir::Builder& b = branch.builder();
     const double scale = branch.attachment.scale;
     if (branch.find("hada_t1") != nullptr) {
-        return branch.builder().hadamard(tucker(branch, "hada_t1", "hada_w1_a", "hada_w1_b"),
-                                         tucker(branch, "hada_t2", "hada_w2_a", "hada_w2_b"),
-                                         scale);
+        return b.hadamard(tucker_pair(branch, tucker(branch, "hada_t1", "hada_w1_a", "hada_w1_b")),
+                          tucker_pair(branch, tucker(branch, "hada_t2", "hada_w2_a", "hada_w2_b")),
+                          scale);
     }
-    return branch.builder().hadamard(
+    return b.hadamard(
         plain(branch, "hada_w1_a", "hada_w1_b"), plain(branch, "hada_w2_a", "hada_w2_b"), scale);
 }
 
-}  // namespace
-
 ValueId loha_linear(const Branch& branch, ValueId x, ValueId y) {
-    return branch.builder().linear(x, weight_change(branch), {.addend = y});
+    return branch.builder().linear(x, loha_change(branch), {.addend = y});
 }
 
 ValueId loha_conv(const Branch& branch, const LoraConv& conv, ValueId x, ValueId y) {
     ir::Builder& b = branch.builder();
-    const ValueId kernel = b.reshape(weight_change(branch),
-                                     Shape{b.shape(y)[1], b.shape(x)[1], conv.kernel, conv.kernel});
+    const ValueId change = loha_change(branch);
+    const ValueId kernel =
+        b.reshape(change, Shape{b.shape(change)[0], b.shape(x)[1], conv.kernel, conv.kernel});
     return b.conv2d(x, kernel, {.addend = y, .stride = conv.stride, .pad = conv.pad});
 }
 

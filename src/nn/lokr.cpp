@@ -10,12 +10,16 @@ struct Sizes {
     int64_t b = 1, d = 1;  // of w2, without its kernel
 };
 
-Sizes sizes_of(const Branch& branch, int64_t out, int64_t in) {
+Sizes sizes_of(const Branch& branch, int64_t in) {
     Sizes s;
     const bool whole = branch.find("lokr_w1") != nullptr;
     s.a = branch.shape(whole ? "lokr_w1" : "lokr_w1_a")[0];
     s.c = branch.shape(whole ? "lokr_w1" : "lokr_w1_b")[1];
-    s.b = out / s.a;
+    if (branch.find("lokr_w2") != nullptr) {
+        s.b = branch.shape("lokr_w2")[0];
+    } else {
+        s.b = branch.shape("lokr_w2_a")[branch.find("lokr_t2") != nullptr ? 1 : 0];
+    }
     s.d = in / s.c;
     return s;
 }
@@ -65,31 +69,36 @@ ValueId through_w1(const Branch& branch, const Sizes& s, ValueId z, int64_t rows
 
 ValueId lokr_linear(const Branch& branch, ValueId x, ValueId y) {
     ir::Builder& b = branch.builder();
-    const Shape out_shape = b.shape(y);
-    const Sizes s = sizes_of(branch, out_shape[-1], b.shape(x)[-1]);
-    const int64_t rows = out_shape.num_elements() / out_shape[-1];
+    const Shape in = b.shape(x);
+    const Sizes s = sizes_of(branch, in[-1]);
+    const int64_t rows = in.num_elements() / in[-1];
     const ValueId z = through_w2(branch, b.reshape(x, Shape{rows * s.c, s.d}));
     const ValueId mixed = through_w1(branch, s, z, rows, s.b);  // [rows * b, a]
-    const ValueId change = b.swap_axes(b.reshape(mixed, Shape{rows, s.b, s.a, 1}));
-    return b.add(y, b.reshape(change, out_shape));
+    std::vector<int64_t> out = in.sizes();
+    out.back() = s.a * s.b;
+    const ValueId change =
+        b.reshape(b.swap_axes(b.reshape(mixed, Shape{rows, s.b, s.a, 1})), Shape(out));
+    return y.valid() ? b.add(y, change) : change;
 }
 
 ValueId lokr_conv(const Branch& branch, const LoraConv& conv, ValueId x, ValueId y) {
     ir::Builder& b = branch.builder();
     const Shape in = b.shape(x);
-    const Shape out = b.shape(y);
-    const Sizes s = sizes_of(branch, out[1], in[1]);
+    const Sizes s = sizes_of(branch, in[1]);
     const int64_t pixels = in[2] * in[3];
     const ValueId groups = b.swap_axes(
         b.reshape(b.image_to_tokens(x), Shape{in[0], pixels, s.c, s.d}));  // [N, c, H * W, d]
     const ValueId images =
         b.tokens_to_image(b.reshape(groups, Shape{in[0] * s.c, pixels, s.d}), in[2], in[3]);
+    const int64_t height = conv.output_size(in[2], 0);
+    const int64_t width = conv.output_size(in[3], 1);
     const ValueId z = conv_through_w2(branch, conv, s, images);  // [N * c, h * w, b]
-    const int64_t places = out[2] * out[3];
+    const int64_t places = height * width;
     const ValueId mixed = through_w1(branch, s, z, in[0], places * s.b);  // [N * h * w * b, a]
-    const ValueId change = b.swap_axes(b.reshape(mixed, Shape{in[0] * places, s.b, s.a, 1}));
-    const ValueId tokens = b.reshape(change, Shape{in[0], places, out[1]});
-    return b.tokens_to_image(b.add(b.image_to_tokens(y), tokens), out[2], out[3]);
+    const ValueId swapped = b.swap_axes(b.reshape(mixed, Shape{in[0] * places, s.b, s.a, 1}));
+    ValueId tokens = b.reshape(swapped, Shape{in[0], places, s.a * s.b});
+    if (y.valid()) tokens = b.add(b.image_to_tokens(y), tokens);
+    return b.tokens_to_image(tokens, height, width);
 }
 
 }  // namespace lora::nn::internal

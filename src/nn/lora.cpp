@@ -8,6 +8,10 @@
 namespace lora::nn {
 
 using internal::Branch;
+using internal::drop_change;
+using internal::drops_change;
+using internal::has_magnitude;
+using internal::with_magnitude;
 
 std::vector<LoraFactor> lora_factors(const Shape& weight, int64_t rank) {
     std::vector<int64_t> down = weight.sizes();
@@ -19,6 +23,7 @@ std::vector<LoraFactor> lora_factors(const Shape& weight, int64_t rank) {
 }
 
 void LoraAttachments::add(const std::string& weight_name, LoraAttachment attachment) {
+    attachment.number = num_added_++;
     by_weight_[weight_name].push_back(std::move(attachment));
 }
 
@@ -58,10 +63,18 @@ ValueId Branch::factor(std::string_view suffix, const Shape& as) const {
     LORA_CHECK(shape(suffix).num_elements() == as.num_elements(), "a factor of another size");
     const std::string name = fmt::format("{}.{}", attachment.module, suffix);
     ir::Builder& b = builder();
-    if (!attachment.trainable) return b.weight(name, net.dtype, as);
+    const DType wide = net.dtype == DType::kF64 ? DType::kF64 : DType::kF32;
     const std::optional<ValueId> known = b.graph().find(name);
-    const DType dtype = net.dtype == DType::kF64 ? DType::kF64 : DType::kF32;
-    return b.cast(known ? *known : b.param(name, as, dtype), net.dtype);
+    ValueId value;
+    if (known) {
+        value = *known;
+    } else if (attachment.trainable) {
+        value = b.param(name, as, wide);
+    } else {
+        // A magnitude's change is small beside it: half precision would drown it.
+        value = b.weight(name, suffix == kMagnitude ? wide : net.dtype, as);
+    }
+    return b.cast(b.reshape(value, as), dtype);
 }
 
 ValueId Branch::matrix(std::string_view suffix) const {
@@ -71,7 +84,7 @@ ValueId Branch::matrix(std::string_view suffix) const {
 
 ValueId lora_linear(const Branch& branch, ValueId x, ValueId y) {
     ir::Builder& b = branch.builder();
-    const ValueId ranks = b.linear(x, branch.matrix("lora_down.weight"));
+    const ValueId ranks = drop_ranks(branch, b.linear(x, branch.matrix("lora_down.weight")));
     const ValueId up = branch.matrix("lora_up.weight");
     return b.linear(ranks, up, {.addend = y, .alpha = branch.attachment.scale});
 }
@@ -86,30 +99,58 @@ ValueId lora_conv(const Branch& branch, const LoraConv& conv, ValueId x, ValueId
         input = b.tokens_to_image(ranks, image[2], image[3]);
         kernel = "lora_mid.weight";
     }
-    const ValueId ranks = b.conv2d(input,
-                                   branch.factor(kernel, branch.shape(kernel)),
-                                   {.stride = conv.stride, .pad = conv.pad});
-    const ValueId sum =
-        b.linear(b.image_to_tokens(ranks),
-                 branch.matrix("lora_up.weight"),
-                 {.addend = b.image_to_tokens(y), .alpha = branch.attachment.scale});
-    return b.tokens_to_image(sum, b.shape(y)[2], b.shape(y)[3]);
+    const ValueId made = b.conv2d(input,
+                                  branch.factor(kernel, branch.shape(kernel)),
+                                  {.stride = conv.stride, .pad = conv.pad});
+    const Shape out = b.shape(made);
+    const ValueId ranks = drop_ranks(branch, b.image_to_tokens(made));
+    ir::LinearArgs args{.alpha = branch.attachment.scale};
+    if (y.valid()) args.addend = b.image_to_tokens(y);
+    return b.tokens_to_image(
+        b.linear(ranks, branch.matrix("lora_up.weight"), args), out[2], out[3]);
 }
 
+namespace {
+
+ValueId linear_of_kind(const Branch& branch, ValueId x, ValueId y) {
+    switch (branch.attachment.kind) {
+        case LoraKind::kLora: return lora_linear(branch, x, y);
+        case LoraKind::kLoha: return loha_linear(branch, x, y);
+        case LoraKind::kLokr: return lokr_linear(branch, x, y);
+        case LoraKind::kIa3: return ia3_linear(branch, x, y);
+    }
+    return y;
+}
+
+ValueId conv_of_kind(const Branch& branch, const LoraConv& conv, ValueId x, ValueId y) {
+    switch (branch.attachment.kind) {
+        case LoraKind::kLora: return lora_conv(branch, conv, x, y);
+        case LoraKind::kLoha: return loha_conv(branch, conv, x, y);
+        case LoraKind::kLokr: return lokr_conv(branch, conv, x, y);
+        case LoraKind::kIa3: return ia3_conv(branch, conv, x, y);
+    }
+    return y;
+}
+
+}  // namespace
 }  // namespace internal
 
 ValueId add_lora_to_linear(
     const NetContext& net, const std::string& weight_name, ValueId w, ValueId x, ValueId y) {
     if (net.lora == nullptr) return y;
+    ir::Builder& b = *net.builder;
+    const Shape sizes = b.shape(w);  // a copy: the graph grows
     for (const LoraAttachment& attachment : net.lora->find(weight_name)) {
-        const ir::Builder::Scope scope(*net.builder, "lora");
-        const Branch branch{net, attachment, w};
-        switch (attachment.kind) {
-            case LoraKind::kLora: y = internal::lora_linear(branch, x, y); break;
-            case LoraKind::kLoha: y = internal::loha_linear(branch, x, y); break;
-            case LoraKind::kLokr: y = internal::lokr_linear(branch, x, y); break;
-            case LoraKind::kIa3: y = internal::ia3_linear(branch, x, y); break;
+        const ir::Builder::Scope scope(b, "lora");
+        const Branch branch{net, attachment, w, net.dtype};
+        const bool magnitude = has_magnitude(branch);
+        if (!magnitude && !drops_change(branch)) {
+            y = internal::linear_of_kind(branch, x, y);
+            continue;
         }
+        ValueId change = internal::linear_of_kind(branch, x, ir::kNoValue);
+        if (magnitude) change = with_magnitude(branch, sizes, change, b.linear(x, w));
+        y = b.add(y, drop_change(branch, change));
     }
     return y;
 }
@@ -121,15 +162,24 @@ ValueId add_lora_to_conv(const NetContext& net,
                          ValueId x,
                          ValueId y) {
     if (net.lora == nullptr) return y;
+    ir::Builder& b = *net.builder;
+    const Shape sizes = b.shape(w);  // a copy: the graph grows
     for (const LoraAttachment& attachment : net.lora->find(weight_name)) {
-        const ir::Builder::Scope scope(*net.builder, "lora");
-        const Branch branch{net, attachment, w};
-        switch (attachment.kind) {
-            case LoraKind::kLora: y = internal::lora_conv(branch, conv, x, y); break;
-            case LoraKind::kLoha: y = internal::loha_conv(branch, conv, x, y); break;
-            case LoraKind::kLokr: y = internal::lokr_conv(branch, conv, x, y); break;
-            case LoraKind::kIa3: y = internal::ia3_conv(branch, conv, x, y); break;
+        const ir::Builder::Scope scope(b, "lora");
+        const Branch branch{net, attachment, w, net.dtype};
+        const bool magnitude = has_magnitude(branch);
+        if (!magnitude && !drops_change(branch)) {
+            y = internal::conv_of_kind(branch, conv, x, y);
+            continue;
         }
+        ValueId change = b.image_to_tokens(internal::conv_of_kind(branch, conv, x, ir::kNoValue));
+        if (magnitude) {
+            const ValueId base = b.conv2d(x, w, {.stride = conv.stride, .pad = conv.pad});
+            change = with_magnitude(branch, sizes, change, b.image_to_tokens(base));
+        }
+        const Shape out = b.shape(y);
+        y = b.tokens_to_image(
+            b.add(b.image_to_tokens(y), drop_change(branch, change)), out[2], out[3]);
     }
     return y;
 }

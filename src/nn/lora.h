@@ -8,7 +8,9 @@
 //         hada_t1, t2 each factor is the Tucker product of t, w_a, w_b
 //   lokr  dW = kron(w1, w2), each whole or a product of two (Yeh et al., arXiv:2309.14859)
 //   ia3   dW = W scaled by the layer's outputs (or inputs) (Liu et al., arXiv:2205.05638)
-// Shapes of factors   as LyCORIS and sd-scripts store them (training-semantics 6.2, 6.7).
+// All but ia3 may have a magnitude for each output, dora_scale (DoRA: Liu et al.,
+// arXiv:2402.09353): the rows of W + dW are then as long as it says. Shapes of factors   as LyCORIS
+// and sd-scripts store them (training-semantics 6.2, 6.7).
 #pragma once
 
 #include <string>
@@ -29,13 +31,31 @@ struct LoraFactor {
     Shape shape;         // as in the file
 };
 
+// What a training step leaves out of a branch at random; the chances. As sd-scripts' networks.lora
+// does (training-semantics 6.3), on the activations of the rank:
+//   elements  single values, the rest divided by 1 - p
+//   rank      whole ranks of a sample, the rest divided by 1 - p
+//   module    the whole branch
+// on_output: as LyCORIS does, on what the branch adds: single values; whole outputs of all samples,
+// the rest as it was; the whole branch.
+struct LoraDropout {
+    double elements = 0;
+    double rank = 0;
+    double module = 0;
+    bool on_output = false;
+    [[nodiscard]] bool any() const { return elements > 0 || rank > 0 || module > 0; }
+};
+
 struct LoraAttachment {
     LoraKind kind = LoraKind::kLora;
     std::string module;               // values are named "<module>.<suffix>"
     std::vector<LoraFactor> factors;  // those of the kind that the module has
     double scale = 1;                 // alpha / rank, times the multiplier when sampling
+    double multiplier = 1;            // of magnitudes, when sampling
     bool on_input = false;            // ia3: scales the layer's inputs
     bool trainable = false;
+    LoraDropout dropout = {};
+    int64_t number = 0;  // of the branch among all: its dropout's random numbers
 };
 
 // down [rank, in(, k, k)] and up [out, rank(, 1, 1)] for a weight of this shape.
@@ -43,7 +63,8 @@ struct LoraAttachment {
 
 class LoraAttachments {
 public:
-    // `weight_name` is the adapted tensor ("...to_q.weight"); several branches may share one.
+    // `weight_name` is the adapted tensor ("...to_q.weight"); several branches may share one. Gives
+    // the branch its number.
     void add(const std::string& weight_name, LoraAttachment attachment);
     // Empty when the tensor has no branch.
     [[nodiscard]] const std::vector<LoraAttachment>& find(const std::string& weight_name) const;
@@ -51,6 +72,7 @@ public:
 
 private:
     std::unordered_map<std::string, std::vector<LoraAttachment>> by_weight_;
+    int64_t num_added_ = 0;
     std::vector<LoraAttachment> none_;
 };
 
@@ -59,6 +81,7 @@ struct NetContext {
     DType dtype = DType::kF32;              // of activations and frozen weights
     const LoraAttachments* lora = nullptr;  // may be null
     bool quantize_base = false;             // matrices and filters in 8 bits (base_quant)
+    ValueId dropout_key = ir::kNoValue;     // I32 [4]: seed and step; without it nothing is dropped
 };
 
 // The frozen tensor `name` in the compute type.
@@ -73,11 +96,28 @@ inline constexpr const char* kScaleSuffix = "#scale";
 [[nodiscard]] ValueId add_lora_to_linear(
     const NetContext& net, const std::string& weight_name, ValueId w, ValueId x, ValueId y);
 
+// The change of a whole weight [out, in(, k, k)] as a matrix [out, in * k * k] in the net's type,
+// with the branch's scale but without its magnitudes. `w` is that weight, of any type; ia3 alone
+// reads it.
+[[nodiscard]] ValueId weight_change(const NetContext& net,
+                                    const LoraAttachment& attachment,
+                                    const Shape& weight,
+                                    ValueId w);
+// The whole weight with its change, and with magnitudes where the module has them.
+[[nodiscard]] ValueId changed_weight(const NetContext& net,
+                                     const LoraAttachment& attachment,
+                                     const Shape& weight,
+                                     ValueId w);
+
 // The same for a convolution with kernel size, stride and padding of the original.
 struct LoraConv {
     int64_t kernel = 3;
     int64_t stride = 1;
-    std::array<int64_t, 4> pad{};
+    std::array<int64_t, 4> pad{};  // top, left, bottom, right
+    // Of height (axis 0) or width (axis 1).
+    [[nodiscard]] int64_t output_size(int64_t size, size_t axis) const {
+        return (size + pad[axis] + pad[axis + 2] - kernel) / stride + 1;
+    }
 };
 [[nodiscard]] ValueId add_lora_to_conv(const NetContext& net,
                                        const std::string& weight_name,

@@ -86,5 +86,73 @@ TEST(Conv, BranchFollowsStrideAndPadding) {
     EXPECT_EQ(net.graph.value(net.graph.at("m.lora_up.weight")).shape, (Shape{6, 2}));
 }
 
+// Without a key there is none; each kind has a stream of random numbers of its own.
+TEST(Dropout, IsOnTheRanksWithAKey) {
+    for (const bool has_key : {false, true}) {
+        Net net;
+        net.lora.add("other.weight", branch("o", Shape{7, 5}, true));
+        LoraAttachment attachment = branch("m", Shape{7, 5}, true);
+        attachment.dropout = {.elements = 0.1, .rank = 0.2, .module = 0.3};
+        net.lora.add("a.weight", attachment);
+        NetContext context = net.context(DType::kF32);
+        if (has_key) context.dropout_key = net.builder.input("key", DType::kI32, Shape{4});
+        const ValueId x = net.builder.input("x", DType::kF32, Shape{2, 3, 5});
+        static_cast<void>(linear(context, "a", x, 7));
+        std::vector<ir::Attributes> drops;
+        for (const ir::Node& node : net.graph.nodes()) {
+            if (node.op != ir::OpKind::kDropout) continue;
+            EXPECT_EQ(net.graph.value(node.outputs[0]).shape, (Shape{2, 3, 2}));
+            drops.push_back(node.attrs);
+        }
+        ASSERT_EQ(drops.size(), has_key ? 3U : 0U);
+        if (!has_key) continue;
+        EXPECT_EQ(drops[0].draw_axes, 7);
+        EXPECT_EQ(drops[0].alpha, 1 / 0.9);
+        EXPECT_EQ(drops[1].draw_axes, 5);
+        EXPECT_EQ(drops[1].alpha, 1 / 0.8);
+        EXPECT_EQ(drops[2].draw_axes, 0);
+        EXPECT_EQ(drops[2].alpha, 1);
+        EXPECT_EQ(drops[0].size, 4);  // of the second branch
+        EXPECT_EQ(drops[2].size, 6);
+    }
+}
+
+TEST(Dropout, IsOnTheOutputAsLycorisHasIt) {
+    Net net;
+    LoraAttachment attachment = branch("m", Shape{6, 4, 3, 3}, true);
+    attachment.dropout = {.elements = 0.1, .rank = 0.2, .module = 0.3, .on_output = true};
+    net.lora.add("c.weight", attachment);
+    NetContext context = net.context(DType::kF32);
+    context.dropout_key = net.builder.input("key", DType::kI32, Shape{4});
+    const ValueId x = net.builder.reorder(net.builder.input("x", DType::kF32, Shape{1, 4, 7, 5}),
+                                          ir::Layout::kChannelsLast);
+    const ValueId y = conv3x3(context, "c", x, 6);
+    EXPECT_EQ(net.graph.value(y).shape, (Shape{1, 6, 7, 5}));
+    std::vector<int> axes;
+    for (const ir::Node& node : net.graph.nodes()) {
+        if (node.op != ir::OpKind::kDropout) continue;
+        EXPECT_EQ(net.graph.value(node.outputs[0]).shape, (Shape{1, 35, 6}));
+        axes.push_back(node.attrs.draw_axes);
+    }
+    EXPECT_EQ(axes, (std::vector<int>{7, 1, 0}));
+}
+
+TEST(Magnitude, TakesTheNormOfTheChangedWeightInFp32) {
+    Net net;
+    LoraAttachment attachment = branch("m", Shape{7, 5}, true);
+    attachment.factors.push_back({"dora_scale", Shape{7, 1}});
+    net.lora.add("a.weight", attachment);
+    const ValueId x = net.builder.input("x", DType::kBF16, Shape{2, 3, 5});
+    static_cast<void>(linear(net.context(DType::kBF16), "a", x, 7));
+    const ir::Node* norm = nullptr;
+    for (const ir::Node& node : net.graph.nodes()) {
+        if (node.op == ir::OpKind::kDoraScale) norm = &node;
+    }
+    ASSERT_NE(norm, nullptr);
+    EXPECT_EQ(net.graph.value(norm->inputs[0]).shape, (Shape{7, 5}));
+    EXPECT_EQ(net.graph.value(norm->inputs[0]).dtype, DType::kF32);
+    EXPECT_EQ(norm->inputs[1], net.graph.at("m.dora_scale"));
+}
+
 }  // namespace
 }  // namespace lora::nn

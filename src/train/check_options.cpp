@@ -78,6 +78,11 @@ private:
                                name),
                    "set cache_latents to false, or leave it out");
         }
+        if (o_.loss.has_mask() && (l.random_crop || l.face_crop_aug_range)) {
+            refuse(l.random_crop ? "random_crop" : "face_crop_aug_range",
+                   "masks of the loss do not follow crops that differ from draw to draw",
+                   "leave random_crop and face_crop_aug_range out, or masked_loss and alpha_mask");
+        }
         if (!l.face_crop_aug_range) return;
         const data::FaceCropRange& range = *l.face_crop_aug_range;
         if (!(range.low > 0 && range.low <= range.high)) {
@@ -107,6 +112,18 @@ private:
             refuse("dim_from_weights", "dim_from_weights needs network_weights");
         }
         judge("network_args", [&] { (void)read_network_args(n); });
+        if (!(n.network_dropout >= 0 && n.network_dropout < 1)) {
+            refuse("network_dropout", "network_dropout is no chance from 0 to below 1");
+        }
+        if (!(n.scale_weight_norms >= 0)) {
+            refuse("scale_weight_norms", "scale_weight_norms is negative");
+        }
+        if (n.base_weights_multiplier.size() > n.base_weights.size()) {
+            refuse("base_weights_multiplier",
+                   fmt::format("{} multipliers for {} base_weights",
+                               n.base_weights_multiplier.size(),
+                               n.base_weights.size()));
+        }
     }
 
     void check_optimizer() {
@@ -126,6 +143,13 @@ private:
             LrScheduleOptions schedule = lr_schedule_options(p, 1000000);
             check_lr_schedule(schedule);
         });
+        if (p.ema != "off" && p.ema != "extra" && p.ema != "instead") {
+            refuse("ema", fmt::format("ema is \"{}\"", p.ema), "off, extra or instead");
+        }
+        if (!(p.ema_decay >= 0 && p.ema_decay < 1)) {
+            refuse("ema_decay", "ema_decay is not from 0 to below 1");
+        }
+        check_loss();
         if (o_.loss.weight.min_snr_gamma < 0) refuse("min_snr_gamma", "min_snr_gamma is negative");
         if (o_.loss.noise.adaptive_noise_scale != 0 && o_.loss.noise.noise_offset == 0) {
             refuse("adaptive_noise_scale", "adaptive_noise_scale needs noise_offset");
@@ -139,6 +163,20 @@ private:
         const bool in_table = o_.loss.min_timestep >= 0 && o_.loss.max_timestep <= 1000 &&
                               o_.loss.min_timestep <= o_.loss.max_timestep;
         if (!in_table) refuse("min_timestep", "timesteps lie within 0 and 1000");
+    }
+
+    void check_loss() {
+        judge("loss_type", [&] { (void)loss_kind(o_.loss); });
+        judge("huber_schedule", [&] { (void)huber_options(o_.loss); });
+        if (!(o_.loss.huber_c > 0)) refuse("huber_c", "huber_c is not above 0");
+        if (!(o_.loss.huber_scale > 0)) refuse("huber_scale", "huber_scale is not above 0");
+        if (o_.loss.masked_loss && !o_.loss.alpha_mask &&
+            o_.dataset.conditioning_data_dir.empty()) {
+            refuse("masked_loss",
+                   "masked_loss has no masks",
+                   "--conditioning_data_dir names the folder of mask pictures; or take "
+                   "--alpha_mask, the transparency of the pictures");
+        }
     }
 
     void check_schedule_of(const OptimizerSpec& spec) {

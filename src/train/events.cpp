@@ -61,6 +61,11 @@ struct ToJson {
             json["d_times_lr"] = e.d * std::max(e.lr_unet, e.lr_text_encoder);
         }
         if (e.relative_loss) json["relative_loss"] = *e.relative_loss;
+        if (e.max_norm) {
+            json["max_norm"] = {{"keys_scaled", e.max_norm->keys_scaled},
+                                {"average_key_norm", e.max_norm->average},
+                                {"max_key_norm", e.max_norm->largest}};
+        }
         for (const auto& [name, rate] : e.group_rates) json["group_rates"][name] = rate;
         return json;
     }

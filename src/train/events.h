@@ -50,6 +50,13 @@ struct EpochStarted {
     int64_t epochs = 1;
 };
 
+// Of scale_weight_norms.
+struct MaxNorm {
+    int64_t keys_scaled = 0;  // modules that were too long
+    double average = 0;       // of the norms of all modules after it
+    double largest = 0;
+};
+
 struct StepDone {
     int64_t step = 0;  // updates done, 1-based
     int64_t steps = 0;
@@ -63,6 +70,7 @@ struct StepDone {
     // Rates by group's name, when there are more groups than parts.
     std::vector<std::pair<std::string, double>> group_rates = {};
     double grad_norm = 0;
+    std::optional<MaxNorm> max_norm = {};
     double step_ms = 0;
 };
 

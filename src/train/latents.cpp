@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/rng.h"
+#include "data/loss_mask.h"
 
 namespace lora::train {
 namespace {
@@ -91,8 +92,31 @@ void LatentStore::redraw(data::Batch& batch) const {
     }
 }
 
+void LatentStore::put_mask(int64_t image_idx, Tensor mask) {
+    if (masks_.empty()) masks_.resize(items_.size() / 2);
+    masks_.at(static_cast<size_t>(image_idx)) = std::move(mask);
+}
+
+void LatentStore::fill_masks(data::Batch& batch) const {
+    if (masks_.empty()) return;
+    const Shape& s = batch.latents.shape();
+    batch.mask = Tensor(DType::kF32, {s[0], 1, s[2], s[3]});
+    const std::span<float> dst = batch.mask.data<float>();
+    std::fill(dst.begin(), dst.end(), 1.0F);
+    for (size_t i = 0; i < batch.image_idx.size(); ++i) {
+        const Tensor& kept = masks_.at(static_cast<size_t>(batch.image_idx[i]));
+        if (kept.shape().num_axes() != 2) continue;
+        const Tensor mask = batch.flipped[i] ? data::flip_plane(kept) : kept;
+        const std::span<const float> src = mask.data<float>();
+        LORA_CHECK(static_cast<int64_t>(src.size()) == s[2] * s[3], "a mask of another size");
+        std::copy(
+            src.begin(), src.end(), dst.begin() + static_cast<std::ptrdiff_t>(i * src.size()));
+    }
+}
+
 size_t LatentStore::num_bytes() const {
     size_t sum = 0;
+    for (const Tensor& mask : masks_) sum += mask.bytes().size();
     for (const Item& slot : items_)
         sum += slot.latent.bytes().size() + slot.posterior.bytes().size();
     return sum;

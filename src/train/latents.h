@@ -40,6 +40,12 @@ public:
     // Keeps a latent that was drawn before, unscaled (kohya's files).
     void put_latent(int64_t image_idx, bool flipped, const Tensor& latent);
 
+    // How much each place of the picture's latent counts in the loss, [h, w]; for the picture as it
+    // is, not mirrored.
+    void put_mask(int64_t image_idx, Tensor mask);
+    // Sets batch.mask, ones for pictures without a mask; nothing when no picture has one.
+    void fill_masks(data::Batch& batch) const;
+
     // Scaled latent; with `redraw` the posterior's mean, to be replaced by redraw().
     [[nodiscard]] Tensor latent(int64_t image_idx, bool flipped) const;
     // Draws the latents of a batch anew when the options say so.
@@ -55,7 +61,8 @@ private:
     [[nodiscard]] const Item& item(int64_t image_idx, bool flipped) const;
 
     LatentStoreOptions options_;
-    std::vector<Item> items_;  // [image][flipped]
+    std::vector<Item> items_;    // [image][flipped]
+    std::vector<Tensor> masks_;  // [image], empty when there are none
 };
 
 // One draw from a posterior [8, h, w], scaled: mean + exp(logvar / 2) * N(0, 1), log variance
@@ -86,6 +93,11 @@ struct UnreadablePicture {
 
 // What the encoder's weights take in the type of its computations.
 [[nodiscard]] size_t encoder_weight_bytes(const EncodeRequest& request);
+
+// Puts the mask of every picture that has one into the store: the mask picture's, or with `alpha`
+// the transparency of the others. Kept in cache_dir like latents.
+// Errors   kData when a mask cannot be read or has another size than its picture.
+void load_loss_masks(const EncodeRequest& request, bool alpha, LatentStore& store);
 
 // Arena of the VAE encoder for the largest bucket, planned only.
 [[nodiscard]] size_t vae_arena_bytes(const EncodeRequest& request);

@@ -190,7 +190,10 @@ void add_network(const MetadataInputs& in, io::Metadata& m) {
     if (!o.network.network_args.empty()) {
         OrderedJson args = OrderedJson::object();
         for (const auto& [key, value] : o.network.network_args) args[key] = value;
-        if (!args.contains("dropout")) args["dropout"] = nullptr;
+        if (!args.contains("dropout")) {
+            const double dropout = o.network.network_dropout;
+            args["dropout"] = dropout == 0 ? OrderedJson(nullptr) : OrderedJson(dropout);
+        }
         m["ss_network_args"] = python_json(args);
     }
     m["ss_base_model_version"] =
@@ -229,7 +232,7 @@ void add_training(const MetadataInputs& in, io::Metadata& m) {
     m["ss_lowram"] = "False";
     m["ss_cache_latents"] = python_bool(o.latents.cache_latents || o.latents.cache_latents_to_disk);
     m["ss_full_fp16"] = "False";
-    m["ss_network_dropout"] = kNone;
+    m["ss_network_dropout"] = nonzero(o.network.network_dropout);
     m["ss_mixed_precision"] = o.device.mixed_precision;
     m["ss_clip_skip"] = nonzero_int(o.model.clip_skip);
     m["ss_max_token_length"] = o.model.max_token_length == 75
@@ -249,7 +252,7 @@ void add_training(const MetadataInputs& in, io::Metadata& m) {
              : std::string(kNone);
     m["ss_prior_loss_weight"] = python_float(o.dataset.prior_loss_weight);
     m["ss_min_snr_gamma"] = nonzero(o.loss.weight.min_snr_gamma);
-    m["ss_scale_weight_norms"] = kNone;
+    m["ss_scale_weight_norms"] = nonzero(o.network.scale_weight_norms);
     m["ss_training_comment"] = text_or_none(o.save.training_comment);
     m["ss_sd_scripts_commit_hash"] = "(unknown)";
     m["ss_sd_model_name"] = in.model.name;
@@ -266,10 +269,10 @@ void add_training(const MetadataInputs& in, io::Metadata& m) {
     m["ss_noise_offset_random_strength"] = python_bool(o.loss.noise.noise_offset_random_strength);
     m["ss_ip_noise_gamma_random_strength"] =
         python_bool(o.loss.noise.ip_noise_gamma_random_strength);
-    m["ss_loss_type"] = "l2";
-    m["ss_huber_schedule"] = "snr";
-    m["ss_huber_scale"] = "1.0";
-    m["ss_huber_c"] = "0.1";
+    m["ss_loss_type"] = o.loss.loss_type;
+    m["ss_huber_schedule"] = o.loss.huber_schedule;
+    m["ss_huber_scale"] = python_float(o.loss.huber_scale);
+    m["ss_huber_c"] = python_float(o.loss.huber_c);
     m["ss_fp8_base"] = "False";
     m["ss_fp8_base_unet"] = "False";
 }

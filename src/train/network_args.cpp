@@ -78,6 +78,15 @@ bool flag(const std::string& key, const std::string& value) {
     throw bad_value(key, text, "True or False");
 }
 
+double chance(const std::string& key, const std::string& text) {
+    const double value = number(key, text, 0);
+    if (value >= 1) {
+        throw Error(ErrorCode::kConfig,
+                    fmt::format("network_args {}: \"{}\" is no chance below 1", key, text));
+    }
+    return value;
+}
+
 // True when the argument is one that both modules take.
 bool read_common(NetworkArgs& args, const std::string& key, const std::string& text) {
     if (key == "conv_dim") {
@@ -86,6 +95,12 @@ bool read_common(NetworkArgs& args, const std::string& key, const std::string& t
         args.conv_alpha = number(key, text, 0);
     } else if (key == "rs_lora") {
         args.rs_lora = flag(key, text);
+    } else if (key == "dora_wd" || key == "weight_decompose") {
+        args.dora = flag(key, text);
+    } else if (key == "rank_dropout") {
+        args.dropout.rank = chance(key, text);
+    } else if (key == "module_dropout") {
+        args.dropout.module = chance(key, text);
     } else {
         return false;
     }
@@ -111,6 +126,13 @@ bool read_lycoris(NetworkArgs& args, const std::string& key, const std::string& 
         args.module.factor = integer(key, text, -1);
     } else if (key == "decompose_both") {
         args.module.decompose_both = flag(key, text);
+    } else if (key == "dropout") {
+        args.dropout.elements = chance(key, text);
+    } else if (key == "wd_on_output") {
+        if (!flag(key, text)) {
+            throw bad_value(
+                key, text, "magnitudes are those of the outputs: True, or leave it out");
+        }
     } else {
         return false;
     }
@@ -170,6 +192,8 @@ NetworkArgs read_network_args(const NetworkOptions& options) {
         args.conv_dim = options.network_dim;
         args.conv_alpha = options.network_alpha;
     }
+    args.dropout.elements = options.network_dropout;
+    args.dropout.on_output = args.lycoris;
     const std::vector<std::string_view> of_blocks = block_arg_names();
     args.blocks = read_block_args(options.network_args);
     for (const auto& [key, text] : options.network_args) {
@@ -183,10 +207,16 @@ NetworkArgs read_network_args(const NetworkOptions& options) {
             .with_hint(fmt::format("{}; by block: {}",
                                    args.lycoris
                                        ? "algo, preset, conv_dim, conv_alpha, use_tucker, factor, "
-                                         "decompose_both, rs_lora"
-                                       : "conv_dim, conv_alpha, rs_lora (algo and preset belong to "
+                                         "decompose_both, rs_lora, dora_wd, dropout, rank_dropout, "
+                                         "module_dropout"
+                                       : "conv_dim, conv_alpha, rs_lora, dora_wd, rank_dropout, "
+                                         "module_dropout (algo and preset belong to "
                                          "--network_module lycoris.kohya)",
                                    fmt::join(of_blocks, ", ")));
+    }
+    if (args.dora && args.module.kind == LoraKind::kIa3) {
+        throw Error(ErrorCode::kConfig, "network_args dora_wd: IA3 has no magnitudes")
+            .with_hint("leave it out, or take another algo");
     }
     return args;
 }

@@ -29,7 +29,9 @@ struct NetworkArgs {
     int64_t conv_dim = 0;                     // of kernels larger than 1x1; 0: none of them
     double conv_alpha = 1;
     bool rs_lora = false;  // scale alpha / sqrt(rank); the file's alpha says so
-    BlockArgs blocks;      // of single blocks, and LoRA+
+    bool dora = false;     // weight_decompose: modules get a magnitude for each output
+    nn::LoraDropout dropout;
+    BlockArgs blocks;  // of single blocks, and LoRA+
 };
 
 // Errors  kConfig naming the argument, with those that exist.

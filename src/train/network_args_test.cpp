@@ -77,6 +77,34 @@ TEST(NetworkArgs, RankStabilisedScaleIsInAlpha) {
     EXPECT_EQ(first.scale(), 4 / 4.0);
 }
 
+// Test of network_dropout and its relatives in network_args.
+TEST(NetworkArgs, DropoutsAndMagnitudes) {
+    NetworkOptions options;
+    options.network_dropout = 0.1;
+    options.network_args = {
+        {"rank_dropout", "0.2"}, {"module_dropout", "0.3"}, {"dora_wd", "True"}};
+    const NetworkArgs args = read_network_args(options);
+    EXPECT_EQ(args.dropout.elements, 0.1);
+    EXPECT_EQ(args.dropout.rank, 0.2);
+    EXPECT_EQ(args.dropout.module, 0.3);
+    EXPECT_FALSE(args.dropout.on_output);
+    const models::LoraModule module = choose_modules(models::sd15_info(), options).front();
+    EXPECT_EQ(module.dropout.rank, 0.2);
+    EXPECT_EQ(module.factors.back().suffix, "dora_scale");
+    EXPECT_EQ(module.factors.back().shape, (Shape{768, 1}));
+    const NetworkArgs own = read_network_args(
+        lycoris({{"dropout", "0.4"}, {"weight_decompose", "1"}, {"wd_on_output", "True"}}));
+    EXPECT_EQ(own.dropout.elements, 0.4);
+    EXPECT_TRUE(own.dropout.on_output);
+    EXPECT_TRUE(own.dora);
+    EXPECT_NE(refusal(lycoris({{"rank_dropout", "1"}})).find("no chance below 1"),
+              std::string::npos);
+    EXPECT_NE(refusal(lycoris({{"wd_on_output", "False"}})).find("wd_on_output"),
+              std::string::npos);
+    EXPECT_NE(refusal(lycoris({{"algo", "ia3"}, {"dora_wd", "True"}})).find("no magnitudes"),
+              std::string::npos);
+}
+
 // Requirement M144: dim 32 and conv 4 at full size, really saved. 42.1 and 84.2 MiB with Tucker
 // cores, 45.5 without.
 TEST(NetworkArgs, SizesOfFullModels) {

@@ -128,7 +128,8 @@ Probe::Probe(Parts parts, const ProbePlan& plan)
     const uint64_t seed = fnv1a64("probe") ^ parts_.seed;
     const data::Dataset& dataset = parts_.data->dataset;
     for (size_t i = 0; i < plan.batches.size(); ++i) {
-        const data::Batch batch = maker.make_of(plan.batches[i].pictures);
+        data::Batch batch = maker.make_of(plan.batches[i].pictures);
+        if (parts_.fill_masks) parts_.fill_masks(batch);
         Question question{make_step_inputs(batch, *parts_.loss, seed, static_cast<int64_t>(i)), {}};
         question.inputs.timesteps = plan.batches[i].timesteps;
         std::fill(question.inputs.loss_weights.begin(), question.inputs.loss_weights.end(), 1.0F);

@@ -69,6 +69,7 @@ public:
         const data::BucketedDataset* data = nullptr;
         data::LoaderOptions loader;  // captions are then neither shuffled nor dropped
         data::LatentSource latents;
+        std::function<void(data::Batch&)> fill_masks = {};  // may be empty
         const LossOptions* loss = nullptr;
         uint64_t seed = 0;
         TrainStep* evaluator = nullptr;  // forward only, compiled

@@ -71,7 +71,9 @@ std::string bad_pictures(const data::BucketedDataset& data,
 void Recovery::keep(const Progress& progress) {
     if (progress.step >= failed_step_ + kKeepEvery) failures_ = 0;
     if (kept_ && progress.step < kept_->progress.step + kKeepEvery) return;
-    Kept now{progress, read_floats(*parts_.buffers->values), parts_.optimizer->read_states()};
+    Kept now{progress,
+             read_floats(*parts_.buffers->values),
+             read_states_with(*parts_.optimizer, parts_.ema)};
     const bool is_good =
         all_finite(now.values) && std::all_of(now.states.begin(),
                                               now.states.end(),
@@ -85,7 +87,8 @@ std::optional<Recovery::Kept> Recovery::older_on_disk() const {
         const auto path =
             find_newest_state(*parts_.save, parts_.identity.session_id, kept_->progress.step - 1);
         if (!path) return;
-        TrainState state = load_state(*path, *parts_.network, parts_.optimizer->slots());
+        TrainState state =
+            load_state(*path, *parts_.network, slots_with(*parts_.optimizer, parts_.ema));
         found = Kept{progress_of(state.summary), std::move(state.values), std::move(state.states)};
     });
     if (problem) log::warning("no state on disk is used: {}", problem->message());
@@ -94,7 +97,7 @@ std::optional<Recovery::Kept> Recovery::older_on_disk() const {
 
 void Recovery::put_back() const {
     write_floats(*parts_.buffers->values, kept_->values);
-    parts_.optimizer->write_states(kept_->states);
+    write_states_with(*parts_.optimizer, parts_.ema, kept_->states);
     parts_.buffers->gradients->fill_zero();
 }
 

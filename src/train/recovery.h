@@ -2,7 +2,7 @@
 // machine's memory; at the second failure in a row the newest older state on disk, if there is one.
 // Each time the rates are halved for the rest of the run; the third failure in a row ends it.
 // Not the states on disk themselves (run_saver.h, state.h), not fp16's loss scale (loss_scaler.h).
-// Memory   one copy of the parameters and the optimizer's states.
+// Memory   one copy of the parameters, their average and the optimizer's states.
 // Threads  one thread.
 #pragma once
 
@@ -13,6 +13,7 @@
 
 #include "data/batch.h"
 #include "data/epoch_plan.h"
+#include "train/ema.h"
 #include "train/optimizer.h"
 #include "train/run_saver.h"
 #include "train/train_step.h"
@@ -32,6 +33,7 @@ public:
         const Network* network = nullptr;
         const ParameterBuffers* buffers = nullptr;
         Optimizer* optimizer = nullptr;
+        Ema* ema = nullptr;  // may be null
     };
     explicit Recovery(Parts parts) : parts_(std::move(parts)) {}
 

@@ -33,14 +33,34 @@ void RunSaver::hash_models() {
     has_hashes_ = true;
 }
 
+// With ema, one file beside it or the average in its place.
 void RunSaver::save_file(const std::string& name, int64_t step, int64_t epoch) {
     hash_models();
-    const SaveOptions& options = parts_.options->save;
-    const std::vector<float> values = parts_.optimizer->finished_values();
     const io::Metadata metadata =
         make_metadata(parts_.metadata, {.step = step, .epoch = epoch, .finished_at = file_time()});
-    save_lora(path_of(name), *parts_.network, values, save_dtype(options.save_precision), metadata);
+    const std::string& ema = parts_.options->optimizer.ema;
+    if (parts_.ema == nullptr || ema != "instead") {
+        write_network(name, parts_.optimizer->finished_values(), metadata);
+    }
+    if (parts_.ema != nullptr) {
+        const std::vector<float> average = read_floats(*parts_.ema->buffers().values);
+        write_network(ema == "instead" ? name : ema_file_name(name), average, metadata);
+    }
     parts_.events->on_event(FileSaved{path_of(name), step, epoch});
+}
+
+void RunSaver::write_network(const std::string& name,
+                             std::span<const float> values,
+                             const io::Metadata& metadata) const {
+    const DType dtype = save_dtype(parts_.options->save.save_precision);
+    save_lora(path_of(name), *parts_.network, values, dtype, metadata);
+}
+
+void RunSaver::remove_file(const std::string& name) const {
+    remove_file_if_exists(path_of(name));
+    if (parts_.options->optimizer.ema == "extra") {
+        remove_file_if_exists(path_of(ema_file_name(name)));
+    }
 }
 
 void RunSaver::save_run_state(const std::string& name, const Progress& progress, int64_t epoch) {
@@ -57,7 +77,7 @@ void RunSaver::save_run_state(const std::string& name, const Progress& progress,
                      .free = parts_.free,
                      .plan = parts_.plan};
     state.values = read_floats(*parts_.buffers->values);
-    state.states = parts_.optimizer->read_states();
+    state.states = read_states_with(*parts_.optimizer, parts_.ema);
     save_state(path_of(name), *parts_.network, state);
     parts_.events->on_event(StateSaved{path_of(name), progress.step, epoch});
 }
@@ -75,7 +95,7 @@ void RunSaver::after_step(const Progress& progress, int64_t epoch) {
         save_file(step_file_name(o, step), step, epoch - 1);
         if (o.save_state) save_run_state(step_state_name(o, step), progress, epoch);
         if (const auto old = old_step(step, o.save_every_n_steps, o.save_last_n_steps)) {
-            remove_file_if_exists(path_of(step_file_name(o, *old)));
+            remove_file(step_file_name(o, *old));
         }
         const int64_t keep =
             o.save_last_n_steps_state > 0 ? o.save_last_n_steps_state : o.save_last_n_steps;
@@ -95,7 +115,7 @@ void RunSaver::after_epoch(const Progress& progress, int64_t epoch) {
     if (!saves_epoch(every, epoch, parts_.metadata.steps.num_epochs)) return;
     save_file(epoch_file_name(o, epoch), progress.step, epoch);
     if (const auto old = old_epoch(epoch, every, o.save_last_n_epochs)) {
-        remove_file_if_exists(path_of(epoch_file_name(o, *old)));
+        remove_file(epoch_file_name(o, *old));
     }
     if (o.save_state) save_run_state(epoch_state_name(o, epoch), progress, epoch);
     const int64_t keep =

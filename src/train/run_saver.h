@@ -4,8 +4,10 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 
+#include "train/ema.h"
 #include "train/events.h"
 #include "train/loss_average.h"
 #include "train/loss_scaler.h"
@@ -35,7 +37,8 @@ public:
         const Network* network = nullptr;
         const ParameterBuffers* buffers = nullptr;
         const Optimizer* optimizer = nullptr;
-        MetadataInputs metadata;  // model hashes are filled in at the first save
+        const Ema* ema = nullptr;  // may be null
+        MetadataInputs metadata;   // model hashes are filled in at the first save
         Settings fixed;
         Settings free;
         std::string plan;  // identity of plans and kernels
@@ -55,6 +58,10 @@ public:
 private:
     [[nodiscard]] std::string path_of(const std::string& name) const;
     void save_file(const std::string& name, int64_t step, int64_t epoch);
+    void write_network(const std::string& name,
+                       std::span<const float> values,
+                       const io::Metadata& metadata) const;
+    void remove_file(const std::string& name) const;
     void save_run_state(const std::string& name, const Progress& progress, int64_t epoch);
     void save_rolling(const Progress& progress, int64_t epoch);
     void hash_models();

@@ -3,6 +3,7 @@
 #include "base/attempt.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "train/base_weights.h"
 #include "train/internal/training_run_impl.h"
 #include "train/memory_usage.h"
 #include "train/previews.h"
@@ -13,16 +14,33 @@
 namespace lora::train {
 namespace {
 
-// Of modules that are not trained but computed with.
-TensorSource parameter_source(const Network& network, std::vector<float> values) {
-    const auto kept = std::make_shared<const std::vector<float>>(std::move(values));
-    return [&network, kept](const std::string& name) -> std::optional<SourceTensor> {
+// The network's first values, for graphs that have untrained parts of it frozen.
+TensorSource network_source(const Network& network,
+                            std::shared_ptr<const std::vector<float>> values) {
+    return [&network, values](const std::string& name) -> std::optional<SourceTensor> {
         const ParameterEntry* entry = network.find(name);
         if (entry == nullptr) return std::nullopt;
-        const auto part = std::span(*kept).subspan(static_cast<size_t>(entry->offset),
-                                                   static_cast<size_t>(entry->count));
-        return SourceTensor{{DType::kF32, entry->shape, std::as_bytes(part)}, kept};
+        const auto part = std::span(*values).subspan(static_cast<size_t>(entry->offset),
+                                                     static_cast<size_t>(entry->count));
+        return SourceTensor{{DType::kF32, entry->shape, std::as_bytes(part)}, values};
     };
+}
+
+// Null unless the options ask for one.
+std::unique_ptr<Ema> make_ema(const OptimizerOptions& options,
+                              backend::Backend& backend,
+                              const ParameterBuffers& buffers,
+                              const Network& network) {
+    if (options.ema == "off") return nullptr;
+    return std::make_unique<Ema>(backend, buffers, network, options.ema_decay);
+}
+
+std::unique_ptr<WeightNorms> make_weight_norms(const NetworkOptions& options,
+                                               backend::Backend& backend,
+                                               const ParameterBuffers& buffers,
+                                               const Network& network) {
+    if (options.scale_weight_norms <= 0) return nullptr;
+    return std::make_unique<WeightNorms>(backend, buffers, network, options.scale_weight_norms);
 }
 
 data::LatentSource source_of(const LatentStore& store) {
@@ -32,6 +50,10 @@ data::LatentSource source_of(const LatentStore& store) {
 // Never mirrored.
 data::LatentSource plain_source_of(const LatentStore& store) {
     return [&store](int64_t image_idx, bool) { return store.latent(image_idx, false); };
+}
+
+std::function<void(data::Batch&)> masks_of(const LatentStore& store) {
+    return [&store](data::Batch& batch) { store.fill_masks(batch); };
 }
 
 }  // namespace
@@ -48,6 +70,10 @@ struct TrainingRun::Impl::Session {
     Optimizer optimizer;
     Progress progress;
     size_t resident_bytes_before = 0;
+    std::shared_ptr<const std::vector<float>> untrained;  // the network as the run finds it
+    std::vector<float> without_effect;  // a network that changes nothing, as new ones are
+    std::unique_ptr<Ema> ema;
+    std::unique_ptr<WeightNorms> weight_norms;
     std::unique_ptr<LossScaler> scaler;
     std::unique_ptr<BatchEncoder> encoder;  // with pictures that differ at every draw
     std::unique_ptr<Probe> probe;
@@ -74,9 +100,16 @@ struct TrainingRun::Impl::Session {
         if (impl.vae_file != impl.model_file) {
             weights.add_source(vae_source(impl.vae_file, impl.vae.prefix));
         }
-        weights.add_source(file_source(impl.model_file));
-        weights.add_source(parameter_source(network(), impl.start_values()));
-        progress = impl.fill_buffers(buffers, optimizer);
+        const TensorSource base = merged_source(
+            *impl.backend, impl.info, impl.options.network, file_source(impl.model_file));
+        weights.add_source(base);
+        untrained = std::make_shared<const std::vector<float>>(impl.start_values(base));
+        weights.add_source(network_source(network(), untrained));
+        without_effect = initial_values(network(), impl.identity.seed);
+        fill_magnitudes(network(), impl.info, base, impl.dtype, without_effect);
+        ema = make_ema(impl.options.optimizer, *impl.backend, buffers, network());
+        weight_norms = make_weight_norms(impl.options.network, *impl.backend, buffers, network());
+        progress = impl.fill_buffers(buffers, *untrained, optimizer, ema.get());
         impl.compile_step(weights, buffers);
         impl.compile_evaluator(weights, buffers);
         reset_peak_resident();
@@ -117,6 +150,7 @@ struct TrainingRun::Impl::Session {
             probe = std::make_unique<Probe>(Probe::Parts{.data = &run.data,
                                                          .loader = run.loader_options({}),
                                                          .latents = plain_source_of(latents),
+                                                         .fill_masks = masks_of(latents),
                                                          .loss = &run.options.loss,
                                                          .seed = run.identity.seed,
                                                          .evaluator = run.evaluator.get(),
@@ -128,6 +162,7 @@ struct TrainingRun::Impl::Session {
             Validation::Parts{.data = &run.validation,
                               .loader = run.validation_loader(),
                               .latents = plain_source_of(validation_latents),
+                              .fill_masks = masks_of(validation_latents),
                               .loss = &run.options.loss,
                               .max_batches = run.options.monitor.max_validation_steps,
                               .evaluator = run.evaluator.get()});
@@ -138,7 +173,7 @@ struct TrainingRun::Impl::Session {
                         .probe = probe.get(),
                         .validation = validator.get(),
                         .network = &network(),
-                        .base_values = initial_values(network(), run.identity.seed),
+                        .base_values = without_effect,
                         .events = &events});
     }
 
@@ -147,6 +182,7 @@ struct TrainingRun::Impl::Session {
                          .network = &network(),
                          .buffers = &buffers,
                          .optimizer = &optimizer,
+                         .ema = ema.get(),
                          .metadata = {.options = &run.options,
                                       .data = &run.data,
                                       .steps = run.steps,
@@ -160,12 +196,12 @@ struct TrainingRun::Impl::Session {
                          .events = &sink});
     }
 
-    [[nodiscard]] Previews make_previews() {
+    [[nodiscard]] Previews make_previews(const ParameterBuffers& shown) {
         return Previews({.backend = run.backend,
                          .weights = &weights,
                          .model = &run.step->model(),
                          .vae = run.vae,
-                         .buffers = &buffers,
+                         .buffers = &shown,
                          .options = &run.options.sample,
                          .output_dir = run.options.save.output_dir,
                          .output_name = run.options.save.output_name,
@@ -196,12 +232,15 @@ struct TrainingRun::Impl::Session {
         Monitor monitor = make_monitor();
         TeeSink saver_events({&events, &monitor});
         RunSaver saver = make_saver(saver_events);
-        Previews previews = make_previews();
+        const ParameterBuffers shown =
+            run.options.optimizer.ema == "instead" ? ema->buffers() : buffers;
+        Previews previews = make_previews(shown);
         Recovery recovery({.save = &run.options.save,
                            .identity = run.identity,
                            .network = &network(),
                            .buffers = &buffers,
-                           .optimizer = &optimizer});
+                           .optimizer = &optimizer,
+                           .ema = ema.get()});
         Trainer::Parts parts{
             .options = &run.options,
             .seed = run.identity.seed,
@@ -217,6 +256,8 @@ struct TrainingRun::Impl::Session {
             .buffers = &buffers,
             .optimizer = &optimizer,
             .scaler = scaler.get(),
+            .weight_norms = weight_norms.get(),
+            .ema = ema.get(),
             .schedule = lr_schedule_options(run.options.optimizer, run.steps.max_train_steps),
             .rates = base_rates(run.options.optimizer, run.options.network),
             .saver = &saver,

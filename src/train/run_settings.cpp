@@ -95,6 +95,26 @@ void add_folder_settings(const data::BucketedDataset& data, Settings& s) {
     }
 }
 
+// Contents of the mask pictures.
+std::string masks_identity(const data::BucketedDataset& data) {
+    Sha256 hash;
+    int64_t count = 0;
+    for (const data::ImageEntry& image : data.dataset.images) {
+        hash.update(image.mask_path.empty() ? "-" : sha256_file_hex(image.mask_path));
+        count += image.mask_path.empty() ? 0 : 1;
+    }
+    return fmt::format("{} pictures {}", count, hash.hex_digest().substr(0, 16));
+}
+
+std::string base_weights_identity(const NetworkOptions& n) {
+    std::string text;
+    for (size_t i = 0; i < n.base_weights.size(); ++i) {
+        text += fmt::format(
+            "{} times {} ", sha256_file_hex(n.base_weights[i]).substr(0, 16), n.base_multiplier(i));
+    }
+    return text;
+}
+
 }  // namespace
 
 Settings fixed_settings(const TrainOptions& o,
@@ -146,6 +166,25 @@ Settings fixed_settings(const TrainOptions& o,
                                  n.ip_noise_gamma_random_strength,
                                  o.loss.zero_terminal_snr);
     }
+    if (o.loss.loss_type != "l2") {
+        s["loss_type"] = fmt::format("{} {} c {} scale {}",
+                                     o.loss.loss_type,
+                                     o.loss.huber_schedule,
+                                     o.loss.huber_c,
+                                     o.loss.huber_scale);
+    }
+    if (o.loss.has_mask()) {
+        s["loss mask"] = fmt::format("{} alpha {}", masks_identity(data), o.loss.alpha_mask);
+    }
+    if (o.model.weighted_captions) s["weighted_captions"] = "True";
+    if (o.network.network_dropout != 0) {
+        s["network_dropout"] = python_float(o.network.network_dropout);
+    }
+    if (o.network.scale_weight_norms != 0) {
+        s["scale_weight_norms"] = python_float(o.network.scale_weight_norms);
+    }
+    if (!o.network.base_weights.empty()) s["base_weights"] = base_weights_identity(o.network);
+    if (o.optimizer.ema != "off") s["ema_decay"] = python_float(o.optimizer.ema_decay);
     s["timesteps"] = fmt::format("{} {}", o.loss.min_timestep, o.loss.max_timestep);
     s["compute type"] = std::string(dtype_name(dtype));
     s["base_quant"] = o.device.base_quant;
@@ -205,6 +244,25 @@ DType compute_dtype(const DeviceOptions& options,
          fmt::format("this device is faster in fp32 than in {}; computed in fp32", wanted),
          ""});
     return DType::kF32;
+}
+
+ir::LossKind loss_kind(const LossOptions& options) {
+    for (const ir::LossKind kind :
+         {ir::LossKind::kL2, ir::LossKind::kL1, ir::LossKind::kHuber, ir::LossKind::kSmoothL1}) {
+        if (ir::loss_name(kind) == options.loss_type) return kind;
+    }
+    throw Error(ErrorCode::kConfig, fmt::format("loss_type {} is not known", options.loss_type))
+        .with_hint("l2, l1, huber or smooth_l1");
+}
+
+diffusion::HuberOptions huber_options(const LossOptions& options) {
+    const auto schedule = diffusion::huber_schedule_from_name(options.huber_schedule);
+    if (!schedule) {
+        throw Error(ErrorCode::kConfig,
+                    fmt::format("huber_schedule {} is not known", options.huber_schedule))
+            .with_hint("constant, exponential or snr");
+    }
+    return {.schedule = *schedule, .c = options.huber_c, .scale = options.huber_scale};
 }
 
 LrScheduleOptions lr_schedule_options(const OptimizerOptions& o, int64_t max_train_steps) {

@@ -28,6 +28,10 @@ namespace lora::train {
                                   const backend::Backend& backend,
                                   Diagnostics& warnings);
 
+// Of loss_type and its threshold. Errors  kConfig naming the word that is not known.
+[[nodiscard]] ir::LossKind loss_kind(const LossOptions& options);
+[[nodiscard]] diffusion::HuberOptions huber_options(const LossOptions& options);
+
 [[nodiscard]] LrScheduleOptions lr_schedule_options(const OptimizerOptions& options,
                                                     int64_t max_train_steps);
 // Parts whose training has ended before the given epoch (1-based).

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "train/base_weights.h"
 #include "train/internal/training_run_impl.h"
 #include "train/lora_file.h"
 #include "train/network_args.h"
@@ -112,15 +113,23 @@ LatentStore TrainingRun::Impl::encode(EventSink& events) {
                                            .redraw = !options.latents.cache_latents,
                                            .latent_scale = vae.latent_scale};
     LatentStore store(store_options, data.dataset.images.size());
-    if (changes_pixels()) return store;
+    const LossOptions& loss = options.loss;
+    if (changes_pixels()) {
+        if (loss.has_mask()) load_loss_masks(request, loss.alpha_mask, store);
+        return store;
+    }
     const std::vector<UnreadablePicture> unreadable = encode_latents(request, store);
-    if (unreadable.empty()) return store;
+    if (unreadable.empty()) {
+        if (loss.has_mask()) load_loss_masks(request, loss.alpha_mask, store);
+        return store;
+    }
     drop_pictures(unreadable);
     request.on_progress = nullptr;
     LatentStore again(store_options, data.dataset.images.size());
     if (!encode_latents(request, again).empty()) {
         throw Error(ErrorCode::kData, "pictures changed while they were read");
     }
+    if (loss.has_mask()) load_loss_masks(request, loss.alpha_mask, again);
     return again;
 }
 
@@ -135,7 +144,11 @@ LatentStore TrainingRun::Impl::encode_validation() {
         LatentStore store({.seed = identity.seed, .latent_scale = vae.latent_scale},
                           validation.dataset.images.size());
         const std::vector<UnreadablePicture> unreadable = encode_latents(request, store);
-        if (unreadable.empty()) return store;
+        if (unreadable.empty()) {
+            const LossOptions& loss = options.loss;
+            if (loss.has_mask()) load_loss_masks(request, loss.alpha_mask, store);
+            return store;
+        }
         data::Dataset kept = std::move(validation.dataset);
         for (auto picture = unreadable.rbegin(); picture != unreadable.rend(); ++picture) {
             const auto at = kept.images.begin() + picture->image_idx;
@@ -147,9 +160,10 @@ LatentStore TrainingRun::Impl::encode_validation() {
     }
 }
 
-std::vector<float> TrainingRun::Impl::start_values() const {
+std::vector<float> TrainingRun::Impl::start_values(const TensorSource& base) const {
     const Network& network = step->model().network;
     std::vector<float> values = initial_values(network, identity.seed);
+    fill_magnitudes(network, info, base, dtype, values);
     const std::string& path = options.network.network_weights;
     if (path.empty()) return values;
     const LoadReport report = load_lora(path, network, values);
@@ -179,15 +193,18 @@ ParameterGroups TrainingRun::Impl::parameter_groups() const {
 }
 
 Progress TrainingRun::Impl::fill_buffers(const ParameterBuffers& buffers,
-                                         Optimizer& optimizer) const {
+                                         std::span<const float> start,
+                                         Optimizer& optimizer,
+                                         Ema* ema) const {
     if (resume.empty()) {
-        write_floats(*buffers.values, start_values());
+        write_floats(*buffers.values, start);
         optimizer.start();
+        if (ema != nullptr) ema->start();
         return {};
     }
-    const TrainState state = load_state(resume, step->model().network, optimizer.slots());
+    const TrainState state = load_state(resume, step->model().network, slots_with(optimizer, ema));
     write_floats(*buffers.values, state.values);
-    optimizer.write_states(state.states);
+    write_states_with(optimizer, ema, state.states);
     if (state.summary.meaning == 0) {
         log::info("{} was written in an older format and is taken over as it is", resume);
     }
@@ -219,6 +236,7 @@ data::LoaderOptions TrainingRun::Impl::loader_options(const Progress& progress) 
         .flip_aug = options.latents.flip_aug,
         .gradient_accumulation_steps = options.length.gradient_accumulation_steps,
         .caption = options.caption,
+        .weighted_captions = options.model.weighted_captions,
         .chunks = {.max_token_length = options.model.max_token_length,
                    .family = info.family == models::Family::kSD2 ? text::TextEncoderFamily::kSD2
                                                                  : text::TextEncoderFamily::kSD1},

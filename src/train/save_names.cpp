@@ -36,6 +36,11 @@ std::string final_file_name(const SaveOptions& options) {
     return fmt::format("{}.{}", name_or(options, "last"), options.save_model_as);
 }
 
+std::string ema_file_name(const std::string& name) {
+    const size_t dot = name.rfind('.');
+    return name.substr(0, dot) + "-ema" + name.substr(dot);
+}
+
 std::string epoch_state_name(const SaveOptions& options, int64_t epoch) {
     return fmt::format("{}-{:06}-state", name_or(options, "epoch"), epoch);
 }

@@ -15,6 +15,8 @@ namespace lora::train {
 [[nodiscard]] std::string epoch_file_name(const SaveOptions& options, int64_t epoch);
 [[nodiscard]] std::string step_file_name(const SaveOptions& options, int64_t step);
 [[nodiscard]] std::string final_file_name(const SaveOptions& options);
+// "cat-ema.safetensors" for "cat.safetensors": the average beside a file.
+[[nodiscard]] std::string ema_file_name(const std::string& name);
 
 // "20260131123059", local time: in the names of a run's log folder and of previews.
 [[nodiscard]] std::string time_stamp();

@@ -39,6 +39,12 @@ StepInputs make_step_inputs(const data::Batch& batch,
     inputs.token_ids = batch.token_ids;
     const std::span<const float> weights = batch.loss_weights.data<float>();
     inputs.loss_weights.assign(weights.begin(), weights.end());
+    inputs.mask = batch.mask;
+    inputs.token_weights = batch.token_weights;
+    const auto word = [](uint64_t value) {
+        return static_cast<int32_t>(static_cast<uint32_t>(value));
+    };
+    inputs.dropout_key = {word(seed), word(seed >> 32U), word(key), word(key >> 32U)};
     return inputs;
 }
 

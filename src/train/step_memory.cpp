@@ -31,8 +31,9 @@ size_t weight_bytes(const TrainModel& model) {
 
 size_t StepMemory::beside_arena(const TrainModel& model, size_t input_bytes) const {
     const int64_t count = model.network.num_elements();
+    const size_t copies = keeps_average ? 3 : 2;
     const size_t flat =
-        2 * static_cast<size_t>(count) * sizeof(float) + state_bytes(model.network, optimizer);
+        copies * static_cast<size_t>(count) * sizeof(float) + state_bytes(model.network, optimizer);
     if (!backend->has_own_memory()) return flat + host_bytes + input_bytes;
     return weight_bytes(model) + flat + input_bytes + backend->overhead_bytes(count, model.dtype);
 }

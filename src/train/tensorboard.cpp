@@ -96,6 +96,15 @@ void TensorBoardSink::on_event(const Event& event) {
         }
         if (step->relative_loss) scalars.push_back({"loss/relative", *step->relative_loss});
         scalars.push_back({"norm/grad", step->grad_norm});
+        if (const auto& norm = step->max_norm) {
+            const auto scaled = static_cast<double>(norm->keys_scaled);
+            for (const auto& [tag, value] :
+                 {std::pair<const char*, double>{"max_norm/keys_scaled", scaled},
+                  {"max_norm/average_key_norm", norm->average},
+                  {"max_norm/max_key_norm", norm->largest}}) {
+                scalars.push_back({tag, value});
+            }
+        }
         write_scalars(step->step, scalars);
     } else if (const auto* probe = std::get_if<ProbeDone>(&event)) {
         std::vector<Scalar> scalars = {{"probe/relative", probe->relative},

@@ -70,11 +70,13 @@ std::vector<models::LoraModule> choose_modules(const models::ModelInfo& info,
         double used = alpha == 0 ? static_cast<double>(rank) : alpha;
         if (args.rs_lora) used *= std::sqrt(static_cast<double>(rank));
         models::LoraModuleOptions module = args.module;
+        module.magnitude = args.dora;
         // LyCORIS' ia3 preset scales what the second layer of a feed-forward pair reads.
         module.on_input =
             module.kind == nn::LoraKind::kIa3 &&
             (target.lora_name.ends_with("_ff_net_2") || target.lora_name.ends_with("_mlp_fc2"));
         modules.push_back(models::make_lora_module(std::move(target), rank, used, module));
+        modules.back().dropout = args.dropout;
     }
     if (modules.empty()) {
         throw Error(ErrorCode::kConfig, "the network options leave no layer to train")

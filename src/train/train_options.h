@@ -24,9 +24,10 @@ struct ModelOptions {
     bool v2 = false;  // the model must be Stable Diffusion 2.x; its shapes tell what it is
     // The model predicts v instead of noise; none: as its file says. Always set once a run is open.
     std::optional<bool> v_parameterization;
-    int64_t clip_skip = 0;          // layer from the end; 0 and 1: the last one
-    bool clip_skip_given = true;    // SD 2.x does not take a preset's
-    int64_t max_token_length = 75;  // 75, 150 or 225
+    int64_t clip_skip = 0;           // layer from the end; 0 and 1: the last one
+    bool clip_skip_given = true;     // SD 2.x does not take a preset's
+    int64_t max_token_length = 75;   // 75, 150 or 225
+    bool weighted_captions = false;  // (word:1.2) in captions weighs the word's states
 };
 
 struct LatentOptions {
@@ -61,6 +62,13 @@ struct NetworkOptions {
     bool network_train_text_encoder_only = false;
     int64_t stop_text_encoder_training = 0;  // after so many epochs; 0: trained to the end
     int64_t stop_unet_training = 0;
+    double network_dropout = 0;                   // of the rank's activations
+    double scale_weight_norms = 0;                // limit of each weight change's norm; 0: none
+    std::vector<std::string> base_weights;        // LoRA files merged into the model first
+    std::vector<double> base_weights_multiplier;  // of each of them; missing ones: 1
+    [[nodiscard]] double base_multiplier(size_t i) const {
+        return i < base_weights_multiplier.size() ? base_weights_multiplier[i] : 1.0;
+    }
 };
 
 struct OptimizerOptions {
@@ -80,6 +88,8 @@ struct OptimizerOptions {
     double lr_decay_steps = 0;                        // warmup_stable_decay; below 1: share
     // kohya's key=value pairs; step_rules of piecewise_constant.
     std::vector<std::pair<std::string, std::string>> lr_scheduler_args;
+    std::string ema = "off";   // average of the network: extra (a file beside it), instead
+    double ema_decay = 0.999;  // how much of the average stays at each update
 };
 
 struct LossOptions {
@@ -87,7 +97,14 @@ struct LossOptions {
     diffusion::TrainingNoiseOptions noise;
     bool zero_terminal_snr = false;
     int64_t min_timestep = 0;
-    int64_t max_timestep = 1000;  // exclusive
+    int64_t max_timestep = 1000;   // exclusive
+    std::string loss_type = "l2";  // l1, huber, smooth_l1
+    std::string huber_schedule = "snr";
+    double huber_c = 0.1;
+    double huber_scale = 1;
+    bool masked_loss = false;  // by the pictures of dataset.conditioning_data_dir
+    bool alpha_mask = false;   // by the pictures' transparency
+    [[nodiscard]] bool has_mask() const { return masked_loss || alpha_mask; }
 };
 
 struct LengthOptions {

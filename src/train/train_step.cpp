@@ -35,6 +35,10 @@ nn::NetContext net_context(ir::Builder& builder, const TrainModel& model) {
     return {&builder, model.dtype, &model.attachments, model.quantize_base};
 }
 
+bool has_threshold(ir::LossKind loss) {
+    return loss == ir::LossKind::kHuber || loss == ir::LossKind::kSmoothL1;
+}
+
 ValueId build_context(const nn::NetContext& net,
                       const TrainModel& model,
                       ValueId ids,
@@ -68,6 +72,11 @@ StepInputs piece_of(const StepInputs& all, int64_t first, int64_t count) {
     part.noise = rows_of(all.noise, first, count);
     part.perturbed_noise = rows_of(all.perturbed_noise, first, count);
     part.token_ids = rows_of(all.token_ids, first, count);
+    part.mask = rows_of(all.mask, first, count);
+    part.token_weights = rows_of(all.token_weights, first, count);
+    // Samples count from 0 in every piece: other random numbers for each.
+    part.dropout_key = all.dropout_key;
+    part.dropout_key[3] ^= narrow<int32_t>(first);
     part.timesteps.assign(all.timesteps.begin() + begin, all.timesteps.begin() + end);
     part.loss_weights.assign(all.loss_weights.begin() + begin, all.loss_weights.begin() + end);
     for (float& weight : part.loss_weights) weight *= share;
@@ -98,7 +107,8 @@ ir::Graph build_step_graph(const TrainModel& model,
                            std::set<std::string>& trained) {
     ir::Graph graph;
     ir::Builder builder(graph);
-    const nn::NetContext net = net_context(builder, model);
+    nn::NetContext net = net_context(builder, model);
+    if (options.drops) net.dropout_key = builder.input("dropout_key", DType::kI32, Shape{4});
     const int64_t n = shape.batch;
     const Shape image{n, model.info.unet.in_channels, shape.latent_height, shape.latent_width};
     const ValueId latents = builder.input("latents", DType::kF32, image);
@@ -110,6 +120,11 @@ ir::Graph build_step_graph(const TrainModel& model,
         const ValueId ids = builder.input(
             "token_ids", DType::kI32, Shape{n * shape.num_chunks, text::kWindowTokens});
         context = build_context(net, model, ids, shape.num_chunks);
+        if (options.weighs_tokens) {
+            const ValueId weights =
+                builder.input("token_weights", DType::kF32, builder.shape(context));
+            context = builder.multiply(context, builder.cast(weights, model.dtype));
+        }
     } else {
         context =
             builder.input("context",
@@ -132,7 +147,14 @@ ir::Graph build_step_graph(const TrainModel& model,
     if (model.prediction == diffusion::PredictionType::kVPrediction) {
         target = builder.mix_rows(latents, noise, row("target.of_latent"), row("target.of_noise"));
     }
-    const ir::Builder::Loss loss = builder.weighted_mse(prediction, target, row("loss_weights"));
+    ir::Builder::LossArgs loss_args{.kind = options.loss};
+    if (options.masks_loss) {
+        loss_args.mask = builder.input(
+            "mask", DType::kF32, Shape{n, 1, shape.latent_height, shape.latent_width});
+    }
+    if (has_threshold(options.loss)) loss_args.c = row("huber_c");
+    const ir::Builder::Loss loss =
+        builder.weighted_loss(prediction, target, row("loss_weights"), loss_args);
     graph.mark_output(loss.loss, "loss");
     graph.mark_output(loss.losses, "losses");
     if (options.keep_prediction) graph.mark_output(prediction, "prediction");
@@ -264,6 +286,7 @@ void TrainStep::write(const Planned& planned,
 
 void TrainStep::write_factors(const Planned& planned, const StepInputs& inputs) {
     std::vector<float> timesteps, noisy_latent, noisy_noise, target_latent, target_noise, weights;
+    std::vector<float> thresholds;
     for (size_t i = 0; i < inputs.timesteps.size(); ++i) {
         const double ac = schedule_.alphas_cumprod(inputs.timesteps[i]);
         const diffusion::MixFactors noisy = diffusion::noisy_factors(ac);
@@ -280,6 +303,8 @@ void TrainStep::write_factors(const Planned& planned, const StepInputs& inputs) 
         target_latent.push_back(target.of_latent);
         target_noise.push_back(target.of_noise);
         weights.push_back(static_cast<float>(inputs.loss_weights[i] * weight));
+        thresholds.push_back(static_cast<float>(
+            diffusion::huber_threshold(options_.huber, inputs.timesteps[i], ac)));
     }
     write(planned, "timesteps", bytes_of(timesteps));
     write(planned, "noisy.of_latent", bytes_of(noisy_latent));
@@ -287,6 +312,7 @@ void TrainStep::write_factors(const Planned& planned, const StepInputs& inputs) 
     write(planned, "target.of_latent", bytes_of(target_latent));
     write(planned, "target.of_noise", bytes_of(target_noise));
     write(planned, "loss_weights", bytes_of(weights));
+    write(planned, "huber_c", bytes_of(thresholds));
     for (float& weight : weights) weight *= static_cast<float>(loss_scale_);
     write(planned, "gradient_weights", bytes_of(weights));
 }
@@ -314,7 +340,33 @@ void TrainStep::write_context(const Planned& planned, const StepInputs& inputs) 
         const std::vector<float>& context = context_of(ids.subspan(i * ids_each, ids_each));
         all.insert(all.end(), context.begin(), context.end());
     }
+    if (inputs.token_weights.shape().num_axes() == 2) {
+        const std::span<const float> weights = inputs.token_weights.data<float>();
+        const size_t width = all.size() / weights.size();
+        for (size_t i = 0; i < all.size(); ++i) all[i] *= weights[i / width];
+    }
     write(planned, "context", bytes_of(all));
+}
+
+void TrainStep::write_token_weights(const Planned& planned, const StepInputs& inputs) {
+    const auto width = static_cast<size_t>(model_.info.text.width);
+    const auto positions = static_cast<size_t>(context_tokens(inputs.token_ids.shape()[1]));
+    std::vector<float> all(inputs.timesteps.size() * positions * width, 1.0F);
+    if (inputs.token_weights.shape().num_axes() == 2) {
+        const std::span<const float> weights = inputs.token_weights.data<float>();
+        for (size_t i = 0; i < all.size(); ++i) all[i] = weights[i / width];
+    }
+    write(planned, "token_weights", bytes_of(all));
+}
+
+void TrainStep::write_mask(const Planned& planned, const StepInputs& inputs) {
+    if (inputs.mask.shape().num_axes() == 4) {
+        return write(planned, "mask", inputs.mask.bytes());
+    }
+    const Shape& s = inputs.latents.shape();
+    write(planned,
+          "mask",
+          bytes_of(std::vector<float>(static_cast<size_t>(s[0] * s[2] * s[3]), 1.0F)));
 }
 
 // Whole pieces, then what is left.
@@ -366,6 +418,11 @@ StepResult TrainStep::run_piece(const StepInputs& inputs) {
     write(planned, "noise", inputs.noise.bytes());
     if (options_.perturbs_noise) {
         write(planned, "perturbed_noise", inputs.perturbed_noise.bytes());
+    }
+    if (options_.masks_loss) write_mask(planned, inputs);
+    if (options_.weighs_tokens && !context_) write_token_weights(planned, inputs);
+    if (options_.drops) {
+        write(planned, "dropout_key", std::as_bytes(std::span(inputs.dropout_key)));
     }
     write_factors(planned, inputs);
     planned.executable->run();

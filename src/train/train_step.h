@@ -7,6 +7,7 @@
 // Source   Ho et al., arXiv:2006.11239 (loss); training-semantics 5.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -36,8 +37,13 @@ struct StepShape {
 
 struct TrainStepOptions {
     diffusion::LossWeightOptions loss_weight;
-    bool zero_terminal_snr = false;           // of the noise; weights follow the plain schedule
-    bool perturbs_noise = false;              // latents are mixed with StepInputs::perturbed_noise
+    bool zero_terminal_snr = false;  // of the noise; weights follow the plain schedule
+    bool perturbs_noise = false;     // latents are mixed with StepInputs::perturbed_noise
+    ir::LossKind loss = ir::LossKind::kL2;
+    diffusion::HuberOptions huber;
+    bool masks_loss = false;                  // by StepInputs::mask
+    bool weighs_tokens = false;               // by StepInputs::token_weights
+    bool drops = false;                       // the network has dropouts; StepInputs::dropout_key
     int64_t gradient_accumulation_steps = 1;  // above 1: gradients are added to the buffer
     int64_t max_piece = 0;                    // most samples that run at once; 0: whole batches
     bool forward_only = false;                // losses without gradients
@@ -53,10 +59,13 @@ struct TrainStepOptions {
 struct StepInputs {
     Tensor latents;  // scaled
     Tensor noise;
-    Tensor perturbed_noise;           // empty unless the step perturbs it
-    std::vector<int64_t> timesteps;   // [N], 0..999
-    Tensor token_ids;                 // I32 [N, C, 77]
-    std::vector<float> loss_weights;  // [N] the samples' own; those by timestep come on top
+    Tensor perturbed_noise;                // empty unless the step perturbs it
+    std::vector<int64_t> timesteps;        // [N], 0..999
+    Tensor token_ids;                      // I32 [N, C, 77]
+    std::vector<float> loss_weights;       // [N] the samples' own; those by timestep come on top
+    Tensor mask;                           // [N, 1, h, w] of the loss; empty: ones
+    Tensor token_weights;                  // [N, 75 C + 2] of the context's positions; empty: ones
+    std::array<int32_t, 4> dropout_key{};  // seed and micro-step, low words first
 };
 
 struct StepResult {
@@ -66,7 +75,9 @@ struct StepResult {
 
 // The graph of a micro-step. Inputs "latents", "noise", "perturbed_noise" if any, "timesteps",
 // "loss_weights", "noisy.of_latent", "noisy.of_noise", for v prediction "target.of_latent",
-// "target.of_noise", and "token_ids" [N * C, 77] when the text encoder is trained, else "context".
+// "target.of_noise", and "token_ids" [N * C, 77] when the text encoder is trained, else "context";
+// as the options ask, "huber_c" [N], "mask" [N, 1, h, w], "token_weights" [N, 75 C + 2, D] (only
+// with "token_ids"; "context" has them in it), "dropout_key" [4].
 // Outputs "loss", "losses", "prediction". `trained` receives the keys of the parameters that have a
 // gradient "grad.<key>".
 [[nodiscard]] ir::Graph build_step_graph(const TrainModel& model,
@@ -138,6 +149,8 @@ private:
     void write_context(const Planned& planned, const StepInputs& inputs);
     [[nodiscard]] std::vector<int64_t> pieces_of(int64_t batch) const;
     StepResult run_piece(const StepInputs& inputs);
+    void write_token_weights(const Planned& planned, const StepInputs& inputs);
+    void write_mask(const Planned& planned, const StepInputs& inputs);
 
     backend::Backend* backend_;
     TrainModel model_;

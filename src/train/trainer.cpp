@@ -57,6 +57,7 @@ bool Trainer::do_batch() {
     } else {
         parts_.latents->redraw(batch_);
     }
+    parts_.latents->fill_masks(batch_);
     begin_epoch(batch_);
     freeze_due(batch_);
     accumulate(batch_);  // forward and backward
@@ -126,6 +127,9 @@ void Trainer::update(const data::Batch& batch) {
     if (!std::isfinite(norm) && parts_.scaler == nullptr) {
         throw Error(ErrorCode::kNumeric, fmt::format("the gradient norm is {}", norm));
     }
+    std::optional<MaxNorm> max_norm;
+    if (parts_.weight_norms != nullptr) max_norm = parts_.weight_norms->limit();
+    if (parts_.ema != nullptr) parts_.ema->update(progress_.step + 1);
     if (parts_.micro_step->accumulates()) parts_.buffers->gradients->fill_zero();
     ++progress_.step;
     updated_ = progress_;
@@ -142,6 +146,7 @@ void Trainer::update(const data::Batch& batch) {
                  .d = parts_.optimizer->adapted_distance(),
                  .group_rates = parts_.optimizer->named_rates(rates),
                  .grad_norm = norm,
+                 .max_norm = max_norm,
                  .step_ms = last_step_ms_});
 }
 

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "data/loader.h"
 #include "train/batch_encoder.h"
+#include "train/ema.h"
 #include "train/events.h"
 #include "train/latents.h"
 #include "train/lr_schedule.h"
@@ -21,6 +22,7 @@
 #include "train/run_saver.h"
 #include "train/train_step.h"
 #include "train/training_run.h"
+#include "train/weight_norms.h"
 
 namespace lora::train {
 
@@ -44,7 +46,9 @@ public:
         const Network* network = nullptr;
         const ParameterBuffers* buffers = nullptr;
         Optimizer* optimizer = nullptr;
-        LossScaler* scaler = nullptr;  // with fp16
+        LossScaler* scaler = nullptr;         // with fp16
+        WeightNorms* weight_norms = nullptr;  // with scale_weight_norms
+        Ema* ema = nullptr;                   // with ema
         LrScheduleOptions schedule;
         Rates rates;  // at multiplier 1
         RunSaver* saver = nullptr;

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "train/advice.h"
 #include "train/internal/training_run_impl.h"
+#include "train/network_args.h"
 #include "train/run_settings.h"
 #include "train/state_folders.h"
 #include "train/step_cost.h"
@@ -180,6 +181,16 @@ void TrainingRun::Impl::scan() {
     data = data::assign_buckets(std::move(found.dataset), data::BucketChooser(options.bucket));
     preview_folders();
     fill_in_prompts(data.dataset, options.sample.prompts);
+    for (const data::ConceptFolder& folder : data.dataset.folders) {
+        const data::AugmentOptions a =
+            folder.options ? folder.options->augment : options.latents.augment();
+        if (!options.loss.has_mask() || !(a.random_crop || a.face_crop_aug_range)) continue;
+        throw Error(ErrorCode::kConfig,
+                    fmt::format("masks of the loss do not follow the crops of {}, which differ "
+                                "from draw to draw",
+                                folder.path))
+            .with_hint("leave random_crop and face_crop_aug_range out, or masked_loss");
+    }
     if (changes_pixels() && options.latents.cache_latents) {
         throw Error(ErrorCode::kConfig,
                     "latents cannot be kept when colours or crops differ from draw to draw")
@@ -281,7 +292,8 @@ StepMemory TrainingRun::Impl::step_memory(const TrainModel& model) const {
     return {.backend = backend,
             .limit_bytes = options.device.max_memory_bytes,
             .host_bytes = host_bytes(model.network),
-            .optimizer = spec()};
+            .optimizer = spec(),
+            .keeps_average = options.optimizer.ema != "off"};
 }
 
 StepShape TrainingRun::Impl::shape_of(data::ImageSize size, int64_t batch) const {
@@ -338,6 +350,12 @@ void TrainingRun::Impl::make_step() {
         TrainStepOptions{.loss_weight = options.loss.weight,
                          .zero_terminal_snr = options.loss.zero_terminal_snr,
                          .perturbs_noise = options.loss.noise.ip_noise_gamma != 0,
+                         .loss = loss_kind(options.loss),
+                         .huber = huber_options(options.loss),
+                         .masks_loss = options.loss.has_mask(),
+                         .weighs_tokens = options.model.weighted_captions,
+                         .drops = read_network_args(options.network).dropout.any() &&
+                                  !options.network.dim_from_weights,
                          .gradient_accumulation_steps = options.length.gradient_accumulation_steps,
                          .cache_contexts = captions_are_fixed(),
                          .scale_loss = dtype == DType::kF16,
@@ -375,6 +393,9 @@ void TrainingRun::Impl::make_evaluator() {
     TrainStepOptions wanted{.loss_weight = options.loss.weight,
                             .zero_terminal_snr = options.loss.zero_terminal_snr,
                             .perturbs_noise = options.loss.noise.ip_noise_gamma != 0,
+                            .loss = loss_kind(options.loss),
+                            .huber = huber_options(options.loss),
+                            .masks_loss = options.loss.has_mask(),
                             .max_piece = max_piece,
                             .forward_only = true,
                             .cache_contexts = true,

@@ -26,7 +26,8 @@ double Validation::measure() {
     double sum = 0;
     int64_t draws = 0;
     for (int64_t i = 0; i < batches; ++i) {
-        const data::Batch batch = maker_.make(1, i);
+        data::Batch batch = maker_.make(1, i);
+        if (parts_.fill_masks) parts_.fill_masks(batch);
         for (const int64_t timestep : timesteps) {
             StepInputs inputs = make_step_inputs(batch, *parts_.loss, parts_.loader.seed, draws++);
             std::fill(inputs.timesteps.begin(), inputs.timesteps.end(), timestep);

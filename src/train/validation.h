@@ -24,6 +24,7 @@ public:
         const data::BucketedDataset* data = nullptr;
         data::LoaderOptions loader;  // seed: that of the validation
         data::LatentSource latents;
+        std::function<void(data::Batch&)> fill_masks = {};  // may be empty
         const LossOptions* loss = nullptr;
         int64_t max_batches = 0;         // 0: all
         TrainStep* evaluator = nullptr;  // forward only, compiled

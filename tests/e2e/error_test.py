@@ -118,7 +118,7 @@ class Errors(E2E):
 
     def test_options_of_later_versions_are_refused_by_name(self):
         self.refused(self.train_args(optimizer_type="Sophia"), 2, "Sophia", "Prodigy")
-        self.refused(self.train_args(weighted_captions=True), 2, "weighted_captions")
+        self.refused(self.train_args(fused_backward_pass=True), 2, "fused_backward_pass")
 
     def test_a_config_file_that_is_not_toml(self):
         with open(self.path("bad.toml"), "w", encoding="utf-8") as file:

@@ -13,6 +13,7 @@ KINDS = {
     "loha-tucker": (["algo=loha", "conv_dim=2", "use_tucker=True"], "hada_t1"),
     "lokr": (["algo=lokr", "conv_dim=1", "decompose_both=True"], "lokr_w2_a"),
     "ia3": (["algo=ia3"], "on_input"),
+    "locon-dora": (["algo=locon", "conv_dim=1", "dora_wd=True", "rank_dropout=0.2"], "dora_scale"),
 }
 
 

@@ -1,5 +1,5 @@
 // One branch of one layer while its graph is written. Each kind has a file: lora.cpp, loha.cpp,
-// lokr.cpp, ia3.cpp.
+// lokr.cpp, ia3.cpp; what they share: dropout.cpp, weight_change.cpp.
 #pragma once
 
 #include <string_view>
@@ -8,23 +8,34 @@
 
 namespace lora::nn::internal {
 
+inline constexpr std::string_view kMagnitude = "dora_scale";
+
 struct Branch {
     const NetContext& net;
     const LoraAttachment& attachment;
-    ValueId w;  // the frozen weight
+    ValueId w;    // the frozen weight; none where only the change is wanted
+    DType dtype;  // of the factors' values
 
     [[nodiscard]] ir::Builder& builder() const { return *net.builder; }
     // The factor's shape in the file; nullptr when the module has no such factor.
     [[nodiscard]] const Shape* find(std::string_view suffix) const;
     [[nodiscard]] const Shape& shape(std::string_view suffix) const;
-    // The factor in the compute type, as `shape`: same numbers in the same order as in the file.
+    // The factor in `dtype`, as `shape`: same numbers in the same order as in the file.
     [[nodiscard]] ValueId factor(std::string_view suffix, const Shape& shape) const;
     // As a matrix [first axis, all others].
     [[nodiscard]] ValueId matrix(std::string_view suffix) const;
 };
 
-// Each gives y plus the branch. Linear: x [.., in], y [.., out]. Convolution: images; `conv` is the
-// layer's.
+// The activations of the rank [N, .., R] with what the branch's dropout leaves of them, unless that
+// works on the output.
+[[nodiscard]] ValueId drop_ranks(const Branch& branch, ValueId ranks);
+// What the branch adds [N, .., out], the same.
+[[nodiscard]] ValueId drop_change(const Branch& branch, ValueId change);
+// Whether drop_change does anything.
+[[nodiscard]] bool drops_change(const Branch& branch);
+
+// What the branch adds, plus y unless that is kNoValue. Linear: x [.., in], y [.., out].
+// Convolution: images; `conv` is the layer's.
 [[nodiscard]] ValueId lora_linear(const Branch& branch, ValueId x, ValueId y);
 [[nodiscard]] ValueId lora_conv(const Branch& branch, const LoraConv& conv, ValueId x, ValueId y);
 [[nodiscard]] ValueId loha_linear(const Branch& branch, ValueId x, ValueId y);
@@ -33,5 +44,26 @@ struct Branch {
 [[nodiscard]] ValueId lokr_conv(const Branch& branch, const LoraConv& conv, ValueId x, ValueId y);
 [[nodiscard]] ValueId ia3_linear(const Branch& branch, ValueId x, ValueId y);
 [[nodiscard]] ValueId ia3_conv(const Branch& branch, const LoraConv& conv, ValueId x, ValueId y);
+
+// LoHa's change of the weight [out, in * k * k], with the branch's scale.
+[[nodiscard]] ValueId loha_change(const Branch& branch);
+// Z[p, q, k] = sum over m, n of t[m, n, k] a[m, p] b[n, q] as the product of a [out, r] and
+// [r, in * k * k]: the core goes into b, which is small.
+struct Tucker {
+    ValueId core;      // as a matrix [r, r * k * k]
+    Shape core_shape;  // [r, r, k, k]
+    ValueId a;         // [r, out]
+    ValueId b;         // [r, in]
+};
+[[nodiscard]] ir::Builder::LowRank tucker_pair(const Branch& branch, const Tucker& tucker);
+
+// Whether the module has magnitudes (DoRA).
+[[nodiscard]] bool has_magnitude(const Branch& branch);
+// What the magnitudes make of a change: change + h * (W x + change), h [out] = m / ||W + dW|| - 1
+// of each output's row (Liu et al., arXiv:2402.09353, eq. 5). `base` is W x without bias, alike.
+[[nodiscard]] ValueId with_magnitude(const Branch& branch,
+                                     const Shape& weight,
+                                     ValueId change,
+                                     ValueId base);
 
 }  // namespace lora::nn::internal

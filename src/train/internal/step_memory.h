@@ -19,10 +19,11 @@ struct StepMemory {
     // In the machine's memory: latents and the copies that saving makes.
     size_t host_bytes = 0;
     OptimizerSpec optimizer = {};
+    bool keeps_average = false;  // ema
 
     // Everything beside the arena that counts: on a device with memory of its own frozen weights,
-    // parameters, gradients and the optimizer's states, inputs and the backend's own; else host
-    // memory too, but not the weights, which are mapped files.
+    // parameters, gradients, their average and the optimizer's states, inputs and the backend's
+    // own; else host memory too, but not the weights, which are mapped files.
     [[nodiscard]] size_t beside_arena(const TrainModel& model, size_t input_bytes) const;
     // The arena's limit; 0: none.
     [[nodiscard]] size_t arena_limit(const TrainModel& model) const;

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
 #include "data/loader.h"
+#include "train/ema.h"
 #include "train/internal/step_memory.h"
 #include "train/latents.h"
 #include "train/metadata.h"
@@ -71,10 +73,13 @@ struct TrainingRun::Impl {
     void drop_pictures(const std::vector<UnreadablePicture>& unreadable);
     [[nodiscard]] LatentStore encode(EventSink& events);
     [[nodiscard]] LatentStore encode_validation();
-    [[nodiscard]] std::vector<float> start_values() const;
+    // `base`: the model's tensors, as merged_source() gives them.
+    [[nodiscard]] std::vector<float> start_values(const TensorSource& base) const;
     // First values, or those of the state that is resumed.
     [[nodiscard]] Progress fill_buffers(const ParameterBuffers& buffers,
-                                        Optimizer& optimizer) const;
+                                        std::span<const float> start,
+                                        Optimizer& optimizer,
+                                        Ema* ema) const;
     [[nodiscard]] OptimizerSpec spec() const;
     [[nodiscard]] ParameterGroups parameter_groups() const;
     [[nodiscard]] std::string plan_text() const;
