@@ -2,15 +2,19 @@
 // with the very objects that a training run uses.
 #include <charconv>
 #include <cmath>
+#include <memory>
 #include <optional>
 
 #include <fmt/format.h>
 
 #include "app/parity/parity.h"
 #include "base/error.h"
+#include "data/loss_mask.h"
 #include "models/lora_file_weights.h"
 #include "train/optimizer.h"
+#include "train/run_settings.h"
 #include "train/train_step.h"
+#include "train/weight_norms.h"
 
 namespace lora::parity {
 namespace {
@@ -133,6 +137,7 @@ void compare_network(const train::Network& network,
         report.compare(golden, "net." + entry.key, piece(values, entry), report.bounds().gradients);
     }
     for (const train::LoraModule& module : network.modules()) {
+        if (!golden.has("out.net." + module.name + ".alpha")) continue;  // ia3 has none
         const std::vector<float> alpha{static_cast<float>(module.alpha)};
         report.compare(golden,
                        "net." + module.name + ".alpha",
@@ -141,9 +146,29 @@ void compare_network(const train::Network& network,
     }
 }
 
-train::StepInputs inputs_of(const CaseFile& golden) {
+// The mask of the loss from a picture of single numbers, which the case has on the latent too.
+Tensor mask_of(const CaseFile& golden, const Shape& latents, Report& report) {
+    const Tensor pictures = golden.floats("mask_px");
+    const Shape& size = pictures.shape();
+    const auto count = static_cast<size_t>(size[2] * size[3]);
+    Tensor mask(DType::kF32, {latents[0], 1, latents[2], latents[3]});
+    auto dst = mask.data<float>().begin();
+    for (int64_t i = 0; i < latents[0]; ++i) {
+        const auto part = pictures.data<float>().subspan(static_cast<size_t>(i) * count, count);
+        const Tensor plane = Tensor::from_floats({size[2], size[3]}, part);
+        const Tensor cells = data::area_mean(plane, latents[2], latents[3]);
+        dst = std::copy(cells.data<float>().begin(), cells.data<float>().end(), dst);
+    }
+    report.compare(golden, "mask", mask, report.bounds().tables);
+    return mask;
+}
+
+train::StepInputs inputs_of(const CaseFile& golden, Report& report) {
     train::StepInputs inputs;
     inputs.latents = golden.floats("latents");
+    if (golden.has("in.mask_px")) {
+        inputs.mask = mask_of(golden, inputs.latents.shape(), report);
+    }
     inputs.noise = golden.floats("noise");
     inputs.token_ids = golden.ids("input_ids");
     for (const float t : to_floats(golden.file.at("in.timesteps"))) {
@@ -153,6 +178,20 @@ train::StepInputs inputs_of(const CaseFile& golden) {
     return inputs;
 }
 
+// loss_type with its threshold, and the mask.
+void set_loss(const CaseFile& golden, train::TrainStepOptions& options) {
+    train::LossOptions loss;
+    if (golden.params.contains("loss_type")) loss.loss_type = golden.text("loss_type");
+    if (golden.params.contains("huber_schedule")) {
+        loss.huber_schedule = golden.text("huber_schedule");
+        loss.huber_c = golden.number("huber_c");
+        loss.huber_scale = golden.number("huber_scale");
+    }
+    options.loss = train::loss_kind(loss);
+    options.huber = train::huber_options(loss);
+    options.masks_loss = golden.has("in.mask_px");
+}
+
 }  // namespace
 
 void run_train_steps(Bench& bench, const CaseFile& golden, Report& report) {
@@ -160,10 +199,11 @@ void run_train_steps(Bench& bench, const CaseFile& golden, Report& report) {
     options.loss_weight.min_snr_gamma =
         golden.params.contains("min_snr_gamma") ? golden.number("min_snr_gamma") : 0;
     options.zero_terminal_snr = golden.flag("zero_terminal_snr");
+    set_loss(golden, options);
     options.keep_prediction = true;
     train::TrainStep step(bench.device(), model_of(bench, golden), options);
     const train::Network& network = step.model().network;
-    const train::StepInputs inputs = inputs_of(golden);
+    const train::StepInputs inputs = inputs_of(golden, report);
     const Shape& latents = inputs.latents.shape();
     step.add_shape({latents[0], latents[2], latents[3], inputs.token_ids.shape()[1]});
     const train::ParameterBuffers buffers = train::make_parameter_buffers(bench.device(), network);
@@ -171,6 +211,11 @@ void run_train_steps(Bench& bench, const CaseFile& golden, Report& report) {
     step.compile(bench.weights(), buffers);
     train::Optimizer optimizer(bench.device(), buffers, network, step.trained());
 
+    std::unique_ptr<train::WeightNorms> norms;
+    if (golden.params.contains("scale_weight_norms")) {
+        norms = std::make_unique<train::WeightNorms>(
+            bench.device(), buffers, network, golden.number("scale_weight_norms"));
+    }
     const int64_t num_updates = golden.integer("steps", 0);
     const double rate = learning_rate_of(golden.text("optimizer"));
     std::vector<float> losses;
@@ -181,6 +226,7 @@ void run_train_steps(Bench& bench, const CaseFile& golden, Report& report) {
             compare_gradients(step, train::read_floats(*buffers.gradients), golden, report);
         }
         if (num_updates > 0) optimizer.update(i + 1, {rate, rate});
+        if (norms) norms->limit();
     }
     report.compare(golden,
                    "losses",
