@@ -123,13 +123,13 @@ void Trainer::update(const data::Batch& batch) {
     const int64_t step = updates_done() + 1;
     is_updating_ = true;
     const double norm = apply_update(rates);
-    is_updating_ = false;
     if (!std::isfinite(norm) && parts_.scaler == nullptr) {
         throw Error(ErrorCode::kNumeric, fmt::format("the gradient norm is {}", norm));
     }
     std::optional<MaxNorm> max_norm;
     if (parts_.weight_norms != nullptr) max_norm = parts_.weight_norms->limit();
     if (parts_.ema != nullptr) parts_.ema->update(progress_.step + 1);
+    is_updating_ = false;
     if (parts_.micro_step->accumulates()) parts_.buffers->gradients->fill_zero();
     ++progress_.step;
     updated_ = progress_;
