@@ -10,6 +10,7 @@
 #include "io/png.h"
 #include "io/safetensors.h"
 #include "tensor/tensor.h"
+#include "train/latents.h"
 #include "train/lora_file.h"
 #include "train/state.h"
 #include "train/tiny_run_test.h"
@@ -329,6 +330,23 @@ TEST_F(NetworkTraining, BaseWeightsAreMerged) {
         o.network.base_weights_multiplier = {0.3};
         EXPECT_GT(std::abs(losses_of(o)[0] / wanted - 1), 1e-4) << what;
     }
+}
+
+TEST(LatentStore, MasksFollowTheirPictures) {
+    LatentStore store({}, 3);
+    data::Batch batch;
+    batch.latents = Tensor(DType::kF32, {4, 4, 1, 2});
+    batch.image_idx = {0, 2, 2, 1};
+    batch.flipped = {false, false, true, true};
+    store.fill_masks(batch);
+    EXPECT_EQ(batch.mask.shape().num_axes(), 0);
+    store.put_mask(0, Tensor::from_floats({1, 2}, std::vector<float>{0.5F, 0.25F}));
+    store.put_mask(2, Tensor::from_floats({1, 2}, std::vector<float>{0, 1}));
+    store.fill_masks(batch);
+    ASSERT_EQ(batch.mask.shape(), (Shape{4, 1, 1, 2}));
+    const std::span<const float> mask = batch.mask.data<float>();
+    EXPECT_EQ(std::vector<float>(mask.begin(), mask.end()),
+              (std::vector<float>{0.5F, 0.25F, 0, 1, 1, 0, 1, 1}));
 }
 
 TEST(CheckOptions, JudgesNetworkAndLoss) {
