@@ -14,6 +14,7 @@ std::vector<OptionSection> gather() {
                               training_sections(),
                               output_sections(),
                               tool_sections(),
+                              picture_sections(),
                               command_sections(),
                               legacy_sections()}) {
         all.insert(all.end(), group.begin(), group.end());

@@ -45,6 +45,8 @@ enum class Command : uint32_t {
     kConvert = 1 << 11,
     kVerify = 1 << 12,
     kInterrogate = 1 << 13,
+    kTags = 1 << 14,
+    kData = 1 << 15,
 };
 [[nodiscard]] constexpr uint32_t bit(Command command) { return static_cast<uint32_t>(command); }
 inline constexpr uint32_t kEveryCommand = 0xffffffff;

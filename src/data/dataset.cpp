@@ -246,7 +246,8 @@ std::vector<FoundFolder> scan_parent(const std::string& parent,
     }
     std::vector<FoundFolder> found;
     for (const DirectoryEntry& entry : list_directory(parent)) {
-        if (!entry.is_directory) continue;
+        // Originals that lora tags and lora data keep there.
+        if (!entry.is_directory || entry.name == ".lora-undo") continue;
         auto item = scan_child(join_path(parent, entry.name), is_reg, options, diagnostics);
         if (item) found.push_back(std::move(*item));
     }

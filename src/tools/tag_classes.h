@@ -1,0 +1,71 @@
+// What kind of thing a tag names, in the guide's classes. Only traits, and by choice clothing, may
+// ever be deleted from captions; whatever no table and no rule knows is kOther and stays.
+// Not here: captions (caption_tags.h) and what a policy does with the classes (tag_policy.h).
+// Threads  const members may be called from many threads.
+// Source   the guide's chapter on deleting tags (requirements M164 to M172); names of tags as the
+//          WD14 taggers write them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace lora::tools {
+
+enum class TagClass : uint8_t {
+    kTraits,    // hair, eyes, body
+    kClothing,  // what is worn
+    kCount,
+    kAction,
+    kView,
+    kExpression,
+    kBackground,
+    kPicture,  // kind of picture
+    kOther,    // everything else, known or not
+};
+
+[[nodiscard]] std::string_view tag_class_name(TagClass tag_class);
+[[nodiscard]] std::optional<TagClass> tag_class_from_name(std::string_view name);
+
+// Lower case, spaces for underscores, no backslash before brackets, single blanks.
+[[nodiscard]] std::string plain_tag(std::string_view tag);
+
+class TagClasses {
+public:
+    TagClasses();
+
+    // Lines `tag = class`; `*` at one end of the tag stands for anything; # begins a comment. Later
+    // lines and lines of this text go before the built-in table.
+    // Errors  kFormat naming `what` and the line.
+    void add_user_rules(std::string_view text, const std::string& what);
+
+    [[nodiscard]] TagClass class_of(std::string_view tag) const;
+    // Whether the table or a rule knows the tag.
+    [[nodiscard]] bool knows(std::string_view tag) const;
+    // The tag of the table nearest to a misspelt one; empty when none is near.
+    [[nodiscard]] std::string nearest(std::string_view tag) const;
+    // Whether every word is one that the tags of the table are made of.
+    [[nodiscard]] bool knows_words(std::string_view tag) const;
+
+private:
+    struct UserRule {
+        std::string text;
+        bool open_front = false;
+        bool open_back = false;
+        TagClass tag_class = TagClass::kOther;
+    };
+    [[nodiscard]] std::optional<TagClass> find(const std::string& tag) const;
+
+    std::unordered_map<std::string, TagClass> table_;
+    std::unordered_map<std::string, bool> words_;
+    std::vector<UserRule> user_rules_;
+};
+
+// Changes (insert, remove, replace, swap of neighbours) between two words; at most `limit` + 1.
+[[nodiscard]] int edit_distance(std::string_view a, std::string_view b, int limit);
+
+}  // namespace lora::tools
