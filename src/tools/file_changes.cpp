@@ -57,7 +57,8 @@ void put(const std::string& path, const std::optional<std::string>& bytes) {
 // otherwise.
 std::string relative_to(const std::string& folder, const std::string& path) {
     const std::string start = join_path(folder, "");
-    return path.starts_with(start) ? path.substr(start.size()) : path;
+    if (path.starts_with(start)) return path.substr(start.size());
+    return from_path(std::filesystem::absolute(to_path(path)));  // a settings file elsewhere
 }
 
 std::optional<std::string> bytes_of(const std::string& path) {
