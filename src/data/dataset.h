@@ -35,8 +35,8 @@ struct DatasetOptions {
     // used then.
     std::string dataset_config = {};
     std::vector<DatasetPlan> plans = {};
-    double validation_split = 0;     // share of each folder that is set aside; 0: none
-    uint64_t validation_seed = 0;    // which pictures
+    double validation_split = 0;   // share of each folder that is set aside; 0: none
+    uint64_t validation_seed = 0;  // which pictures
     // Masks of the loss, named as the pictures; empty: none.
     std::string conditioning_data_dir = {};
 };
