@@ -273,7 +273,8 @@ std::string TagClasses::nearest(std::string_view tag) const {
 }
 
 bool TagClasses::knows_words(std::string_view tag) const {
-    for (const std::string_view word : split(plain_tag(tag), ' ')) {
+    const std::string plain = plain_tag(tag);  // the words lie in it
+    for (const std::string_view word : split(plain, ' ')) {
         if (!words_.contains(std::string(word))) return false;
     }
     return true;
