@@ -292,7 +292,7 @@ __device__ __forceinline__ void hadamard_backward_simt_columns(const HadamardBac
 }  // namespace lora::cuda
 
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
-#define LORA_HADAMARD_BODY(...) lora::cuda::__VA_ARGS__
+#define LORA_HADAMARD_BODY(...) lora::cuda::__VA_ARGS__(p)
 #else
 #define LORA_HADAMARD_BODY(...) static_cast<void>(p)  // never launched there
 #endif
@@ -301,7 +301,7 @@ __device__ __forceinline__ void hadamard_backward_simt_columns(const HadamardBac
     extern "C" __global__ void __launch_bounds__(lora::cuda::kThreads,             \
                                                  lora::cuda::kHadamardTile.blocks) \
         name(const __grid_constant__ lora::cuda::args p) {                         \
-        LORA_HADAMARD_BODY(__VA_ARGS__)(p);                                        \
+        LORA_HADAMARD_BODY(__VA_ARGS__);                                           \
     }
 #define LORA_HADAMARD_TYPES(suffix, T)                                                            \
     LORA_HADAMARD(hadamard_##suffix, HadamardArgs, hadamard<T, false>)                            \
