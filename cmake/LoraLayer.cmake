@@ -67,7 +67,10 @@ function(lora_add_layer)
     target_compile_definitions(${target}_unit_tests PRIVATE
       LORA_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
     add_test(NAME unit.${target} COMMAND ${target}_unit_tests)
-    set_tests_properties(unit.${target} PROPERTIES LABELS unit)
+    # A folder of this build's own: another checkout may run the same tests.
+    file(MAKE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/test-files)
+    set_tests_properties(unit.${target} PROPERTIES LABELS unit
+      ENVIRONMENT TEST_TMPDIR=${CMAKE_CURRENT_BINARY_DIR}/test-files/)
   endif()
 endfunction()
 
