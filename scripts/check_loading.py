@@ -21,7 +21,6 @@ import json
 import logging
 import math
 import os
-import struct
 import subprocess
 import sys
 import types
@@ -32,7 +31,8 @@ import torch.nn.functional as F
 
 BOUND = 1e-4
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-TYPES = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64, "I64": torch.int64}
+sys.path.insert(0, os.path.join(ROOT, "tests", "golden"))
+from torch_files import read_safetensors, write_safetensors  # noqa: E402
 LAYERS = ("lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k",
           "lora_te_text_model_encoder_layers_0_mlp_fc1")
 TRAINED = {  # name: further options of lora train
@@ -41,36 +41,6 @@ TRAINED = {  # name: further options of lora train
     "lycoris_locon": ["--network_module", "lycoris.kohya", "--network_args", "algo=locon", "conv_dim=2", "conv_alpha=1"],
     "loha": ["--network_module", "lycoris.kohya", "--network_args", "algo=loha", "conv_dim=2", "conv_alpha=1"],
 }
-
-
-# Files.
-def read_safetensors(path):
-    with open(path, "rb") as file:
-        (size,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(size))
-        data = bytearray(file.read())
-    metadata = header.pop("__metadata__", {})
-    tensors = {}
-    for name, entry in header.items():
-        begin, end = entry["data_offsets"]
-        raw = torch.frombuffer(data, dtype=torch.uint8)[begin:end].clone()
-        tensors[name] = raw.view(TYPES[entry["dtype"]]).reshape(entry["shape"])
-    return tensors, metadata
-
-
-def write_safetensors(path, tensors, metadata):
-    names = {kind: name for name, kind in TYPES.items()}
-    header, parts, offset = {"__metadata__": metadata}, [], 0
-    for key in sorted(tensors, key=lambda k: (-tensors[k].element_size(), k)):
-        tensor = tensors[key].detach().cpu().contiguous()
-        raw = bytes(tensor.reshape(-1).view(torch.uint8).numpy()) if tensor.numel() else b""
-        header[key] = {"dtype": names[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [offset, offset + len(raw)]}
-        parts.append(raw)
-        offset += len(raw)
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text + b"".join(parts))
 
 
 # A model with the module names and class names that the programs look for.

@@ -12,49 +12,18 @@ import json
 import math
 import os
 import re
-import struct
 
 try:
     import torch
     import torch.nn.functional as F
+
+    from torch_files import read_safetensors, write_safetensors
 except ImportError:  # --help works without it
     torch = None
 
 UNET = "model.diffusion_model."
 TEXT = "cond_stage_model.transformer.text_model."
 BOS, EOS = 49406, 49407
-FORMATS = {"F64": ("float64", 8), "F32": ("float32", 4), "F16": ("float16", 2), "I64": ("int64", 8)}
-
-
-def read_safetensors(path):
-    """({name: tensor}, metadata)."""
-    with open(path, "rb") as file:
-        data = file.read()
-    size = struct.unpack("<Q", data[:8])[0]
-    header = json.loads(data[8:8 + size])
-    metadata = header.pop("__metadata__", {})
-    tensors = {}
-    for name, entry in header.items():
-        begin, end = (8 + size + offset for offset in entry["data_offsets"])
-        kind = getattr(torch, FORMATS[entry["dtype"]][0])
-        tensors[name] = torch.frombuffer(bytearray(data[begin:end]), dtype=kind).reshape(entry["shape"])
-    return tensors, metadata
-
-
-def write_safetensors(path, tensors, metadata):
-    names = {torch.float64: "F64", torch.float32: "F32", torch.int64: "I64"}
-    header, blobs, offset = {"__metadata__": metadata}, [], 0
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().contiguous()
-        blob = bytes(tensor.flatten().view(torch.uint8).tolist()) if tensor.numel() else b""
-        header[name] = {"dtype": names[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [offset, offset + len(blob)]}
-        blobs.append(blob)
-        offset += len(blob)
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text + b"".join(blobs))
-    return offset
 
 
 def layer_of(name):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Computes the golden cases of Stable Diffusion 2.x (tests/golden/cases/sd2_*) with PyTorch, in double precision.
 
-usage: make_sd2_goldens.py --out DIR [--device cpu|cuda]
+usage: make_sd2_cases.py --out DIR [--device cpu|cuda]
 
 The networks are written here straight from the equations and the tensor names of single-file models: OpenCLIP's
 text encoder with torch's own multi-head attention, the UNet with linear projections and head size 64, and the VAE's
@@ -14,10 +14,11 @@ import argparse
 import json
 import math
 import os
-import struct
 
 import torch
 import torch.nn.functional as F
+
+from torch_files import write_safetensors
 
 # The mini model: sizes as models::sd21_mini_info().
 CHANNELS = (64, 64, 128, 128)
@@ -325,26 +326,13 @@ def attach_network(model, layers, rank, alpha):
 class Cases:
     """Writes safetensors files: tensors in.* and out.*, metadata `case`."""
 
-    KINDS = {torch.float32: "F32", torch.float64: "F64", torch.int64: "I64"}
-
     def __init__(self, folder):
         self.folder = folder
 
     def write(self, name, kind, tensors, **params):
-        header, data = {}, b""
-        case = {"kind": kind, "model": "sd21-mini", **params, "oracle": f"make_sd2_goldens.py, torch {torch.__version__}, float64"}
-        header["__metadata__"] = {"case": json.dumps(case)}
-        for key in sorted(tensors, key=lambda k: (-tensors[k].element_size(), k)):
-            tensor = tensors[key].detach().cpu().contiguous()
-            raw = tensor.numpy().tobytes()
-            header[key] = {"dtype": self.KINDS[tensor.dtype], "shape": list(tensor.shape),
-                           "data_offsets": [len(data), len(data) + len(raw)]}
-            data += raw
-        text = json.dumps(header, separators=(",", ":")).encode()
-        text += b" " * (-len(text) % 8)
+        case = {"kind": kind, "model": "sd21-mini", **params, "oracle": f"make_sd2_cases.py, torch {torch.__version__}, float64"}
         path = os.path.join(self.folder, name + ".safetensors")
-        with open(path, "wb") as file:
-            file.write(struct.pack("<Q", len(text)) + text + data)
+        write_safetensors(path, tensors, {"case": json.dumps(case)})
         print(f"{name}: {os.path.getsize(path) // 1024} KiB", flush=True)
 
 
