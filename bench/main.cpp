@@ -6,6 +6,7 @@
 
 #include "backend/cpu/cpu_backend.h"
 #include "base/error.h"
+#include "base/words.h"
 #include "bench.h"
 
 namespace {
@@ -37,11 +38,8 @@ int64_t to_number(const std::string& name, const std::string& text) {
 
 std::vector<int64_t> to_numbers(const std::string& name, const std::string& text) {
     std::vector<int64_t> values;
-    size_t begin = 0;
-    while (begin <= text.size()) {
-        const size_t end = std::min(text.find(',', begin), text.size());
-        values.push_back(to_number(name, text.substr(begin, end - begin)));
-        begin = end + 1;
+    for (const std::string_view number : lora::split(text, ',')) {
+        values.push_back(to_number(name, std::string(number)));
     }
     return values;
 }
@@ -49,13 +47,9 @@ std::vector<int64_t> to_numbers(const std::string& name, const std::string& text
 // "a=1,b=2"
 std::vector<std::pair<std::string, std::string>> to_pairs(const std::string& text) {
     std::vector<std::pair<std::string, std::string>> pairs;
-    size_t begin = 0;
-    while (begin <= text.size()) {
-        const size_t end = std::min(text.find(',', begin), text.size());
-        const std::string pair = text.substr(begin, end - begin);
+    for (const std::string_view pair : lora::split(text, ',')) {
         const size_t equals = std::min(pair.find('='), pair.size());
         pairs.emplace_back(pair.substr(0, equals), pair.substr(std::min(equals + 1, pair.size())));
-        begin = end + 1;
     }
     return pairs;
 }
