@@ -6,7 +6,16 @@
 
 #include "backend/update_args.h"
 
+namespace lora {
+class Shape;
+namespace ir {
+struct Attributes;
+}
+}  // namespace lora
+
 namespace lora::backend {
+
+inline constexpr uint32_t kDropoutStream = 13;  // RngStream::kDropout
 
 // A block of four words, Philox 4x32-10.
 struct DrawBlock {
@@ -38,21 +47,25 @@ struct DropoutDraws {
 
     // The draw that decides about element i.
     LORA_RULE int64_t draw(int64_t i) const {
+        if (axes == 7) return i;
         int64_t result = (axes & 4) != 0 ? i / (middle * features) : 0;
         if ((axes & 2) != 0) result = result * middle + i / features % middle;
         if ((axes & 1) != 0) result = result * features + i % features;
         return result;
     }
-    // `key`: seed and step, low words first. The purpose is RngStream::kDropout.
+    // `key`: seed and step, low words first.
     LORA_RULE DrawBlock block(const int32_t* key, int64_t index) const {
         return draw_block(static_cast<uint32_t>(index),
                           number,
                           static_cast<uint32_t>(key[2]),
-                          static_cast<uint32_t>(key[3]) ^ (13U << 24U),
+                          static_cast<uint32_t>(key[3]) ^ (kDropoutStream << 24U),
                           static_cast<uint32_t>(key[0]),
                           static_cast<uint32_t>(key[1]));
     }
     LORA_RULE bool keeps(uint32_t word) const { return (word >> 8U) >= threshold; }
 };
+
+// Of a node with these attributes over an operand of this shape.
+[[nodiscard]] DropoutDraws dropout_draws(const ir::Attributes& attrs, const Shape& shape);
 
 }  // namespace lora::backend

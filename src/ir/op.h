@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ir/loss_kind.h"
 #include "ir/update_rule.h"
 #include "tensor/dtype.h"
 #include "tensor/shape.h"
@@ -181,9 +182,6 @@ struct UpdateAttributes {
 };
 
 enum class Activation : uint8_t { kNone, kSilu, kGelu, kQuickGelu };
-
-// Of the difference of prediction and target.
-enum class LossKind : uint8_t { kL2, kL1, kHuber, kSmoothL1 };
 
 enum class Layout : uint8_t {
     kRowMajor,

@@ -21,4 +21,6 @@ enum class UpdateRule : uint8_t {
     kCame,
 };
 
+inline constexpr int kMostLimitFactors = 6;  // of limit_norm
+
 }  // namespace lora::ir

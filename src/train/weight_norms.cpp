@@ -9,8 +9,6 @@
 namespace lora::train {
 namespace {
 
-constexpr size_t kMostFactors = 6;  // of ir::OpKind::kLimitNorm
-
 nn::LoraAttachment attachment_of(const LoraModule& module) {
     nn::LoraAttachment attachment;
     attachment.kind = module.kind;
@@ -39,10 +37,10 @@ ir::Graph build_limit_graph(const Network& network, double limit, DType dtype) {
         const ir::ValueId change = nn::weight_change(net, attachment, module.weight, ir::kNoValue);
         std::vector<ir::ValueId> inputs;
         for (const nn::LoraFactor& factor : attachment.factors) {
-            if (factor.suffix == models::kMagnitude) continue;
+            if (factor.suffix == nn::kMagnitude) continue;
             inputs.push_back(graph.at(module.name + "." + factor.suffix));
         }
-        inputs.resize(kMostFactors, ir::kNoValue);
+        inputs.resize(ir::kMostLimitFactors, ir::kNoValue);
         inputs.push_back(builder.node(ir::OpKind::kSumSquares, {change, ir::kNoValue})[0]);
         inputs.push_back(stats);
         builder.node(ir::OpKind::kLimitNorm, std::move(inputs), {.alpha = limit});

@@ -224,12 +224,7 @@ Program dropout_program(const NodeContext& c) {
     const Device& device = c.device;
     const Shape& shape = c.input(0).shape;
     const int64_t size = shape.num_elements();
-    backend::DropoutDraws draws;
-    draws.number = narrow<uint32_t>(c.node.attrs.size);
-    draws.threshold = narrow<uint32_t>(std::lround(c.node.attrs.probability * 0x1p24));
-    draws.axes = c.node.attrs.draw_axes;
-    draws.features = shape[-1];
-    draws.middle = size / ((shape.num_axes() > 1 ? shape[0] : 1) * draws.features);
+    const backend::DropoutDraws draws = backend::dropout_draws(c.node.attrs, shape);
     ElementwiseArgs base;
     base.type = elem_of(c.input(0).dtype);
     base.alpha = static_cast<float>(c.node.attrs.alpha);

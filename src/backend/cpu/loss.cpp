@@ -16,8 +16,8 @@ struct LossShape {
     int64_t bytes = 4;
     int64_t pieces = 0;     // of a row
     int64_t mask_size = 0;  // elements a row; 0: no mask
-    backend::LossRule rule = backend::LossRule::kL2;
-    [[nodiscard]] bool is_plain() const { return mask_size == 0 && rule == backend::LossRule::kL2; }
+    ir::LossKind kind = ir::LossKind::kL2;
+    [[nodiscard]] bool is_plain() const { return mask_size == 0 && kind == ir::LossKind::kL2; }
 };
 
 LossShape loss_shape(const ir::Graph& g, const ir::Node& n) {
@@ -28,7 +28,7 @@ LossShape loss_shape(const ir::Graph& g, const ir::Node& n) {
     s.size = x.shape.num_elements() / s.rows;
     s.bytes = static_cast<int64_t>(dtype_bytes(x.dtype));
     s.pieces = ceil_div(s.size, kPiece);
-    s.rule = static_cast<backend::LossRule>(n.attrs.loss);
+    s.kind = n.attrs.loss;
     if (n.inputs[3].valid()) s.mask_size = g.value(n.inputs[3]).shape.num_elements() / s.rows;
     return s;
 }
@@ -75,7 +75,7 @@ double sum_piece(const Device& device, const LossShape& s, const Args& a, int64_
     double sum = 0;
     for (size_t i = 0; i < piece.mask.size(); ++i) {
         const float d = piece.prediction[i] - piece.target[i];
-        sum += static_cast<double>(piece.mask[i] * backend::loss_value(s.rule, d, piece.c));
+        sum += static_cast<double>(piece.mask[i] * backend::loss_value(s.kind, d, piece.c));
     }
     return sum;
 }
@@ -117,7 +117,7 @@ void run_backward(
     Piece piece = load_piece(device, s, a, index);
     for (size_t i = 0; i < piece.mask.size(); ++i) {
         const float d = piece.prediction[i] - piece.target[i];
-        piece.prediction[i] = factor * piece.mask[i] * backend::loss_slope(s.rule, d, piece.c);
+        piece.prediction[i] = factor * piece.mask[i] * backend::loss_slope(s.kind, d, piece.c);
     }
     device.kernels->from_float(s.type, piece.prediction.data(), a.out[0] + at, piece.count);
 }

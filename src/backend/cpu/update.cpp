@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "backend/cpu/internal/device.h"
+#include "backend/norm_limit.h"
 #include "backend/update_globals.h"
 
 namespace lora::cpu {
@@ -185,7 +186,7 @@ Program limit_norm_program(const NodeContext& c) {
     const Device& device = c.device;
     const double most = c.node.attrs.alpha;
     std::vector<int64_t> sizes;
-    for (int i = 0; i < 6; ++i) {
+    for (int i = 0; i < ir::kMostLimitFactors; ++i) {
         sizes.push_back(c.has_input(i) ? c.input(i).shape.num_elements() : 0);
     }
     const auto count =
@@ -194,14 +195,8 @@ Program limit_norm_program(const NodeContext& c) {
     program.choice = "own";
     program.run = [&device, most, sizes, count](const Args& a) {
         const double norm = std::sqrt(static_cast<double>(*a.input<float>(6)));
-        const double clamped = std::max(norm, most / 2);
-        const double ratio = std::min(clamped, most) / clamped;
-        const auto limited = static_cast<float>(norm * ratio);
-        float* stats = a.input<float>(7);
-        stats[0] += ratio != 1 ? 1.0F : 0.0F;
-        stats[1] += limited;
-        stats[2] = std::max(stats[2], limited);
-        stats[3] += 1;
+        const double ratio = backend::limit_ratio(norm, most);
+        backend::count_limit(norm, ratio, a.input<float>(7));
         if (ratio == 1) return;
         ElementwiseArgs args;
         args.alpha = static_cast<float>(std::pow(ratio, 1.0 / static_cast<double>(count)));

@@ -127,8 +127,8 @@ Launch simt_launch(const char* name, const AttentionArgs& a, const char* suffix)
 }
 
 // Tensor core kernels move 16 bytes at once.
-bool is_aligned(const NodeContext& c) {
-    const auto aligned = [](DevicePtr address) { return address % 16 == 0; };
+bool has_aligned_operands(const NodeContext& c) {
+    const auto aligned = [](DevicePtr address) { return is_aligned(address); };
     return std::all_of(c.in.begin(), c.in.end(), aligned) &&
            std::all_of(c.out.begin(), c.out.end(), aligned);
 }
@@ -142,7 +142,7 @@ Launches forward_launches(const NodeContext& c) {
     a.lse = c.out_ptr<float>(1);
     const DType dtype = c.input(0).dtype;
     const char* suffix = suffix_of(dtype);
-    const bool tensor_cores = allows_tensor_cores(c.device, dtype, a) && is_aligned(c);
+    const bool tensor_cores = allows_tensor_cores(c.device, dtype, a) && has_aligned_operands(c);
     if (tensor_cores && has_own_kernels(a.head_size)) {
         return {tile_launch("forward", a, attention_forward_tile(a.head_size), suffix)};
     }
@@ -171,8 +171,8 @@ Launches backward_launches(const NodeContext& c) {
     a.dv = c.out_ptr(2);
     const DType dtype = c.input(1).dtype;
     const char* suffix = suffix_of(dtype);
-    const bool tensor_cores =
-        allows_tensor_cores(c.device, dtype, a) && has_own_kernels(a.head_size) && is_aligned(c);
+    const bool tensor_cores = allows_tensor_cores(c.device, dtype, a) &&
+                              has_own_kernels(a.head_size) && has_aligned_operands(c);
     if (tensor_cores) split_queries(c.device, a);
     const BackwardScratch scratch = backward_scratch(a, c.scratch);
     a.rows = scratch.rows;

@@ -117,11 +117,7 @@ Launch dropout_launch(const NodeContext& c) {
     args.dst = c.out_ptr();
     args.alpha = static_cast<float>(c.node.attrs.alpha);
     args.extent = extent_of(1, size, elements_per_piece(dtype), {args.x, args.dst});
-    args.draws.number = narrow<uint32_t>(c.node.attrs.size);
-    args.draws.threshold = narrow<uint32_t>(std::lround(c.node.attrs.probability * 0x1p24));
-    args.draws.axes = c.node.attrs.draw_axes;
-    args.draws.features = shape[-1];
-    args.draws.middle = size / ((shape.num_axes() > 1 ? shape[0] : 1) * shape[-1]);
+    args.draws = backend::dropout_draws(c.node.attrs, shape);
     return piece_launch(c, "dropout", dtype, args);
 }
 

@@ -19,7 +19,7 @@ bool on_tensor_cores(const DeviceInfo& d, DType dtype) {
 // Operands can be loaded 16 bytes at a time.
 bool is_vector(const NodeContext& c, int64_t first_rank, int64_t second_rank, int64_t cols) {
     return first_rank % 8 == 0 && second_rank % 8 == 0 && cols % 8 == 0 &&
-           std::all_of(c.in.begin(), c.in.end(), [](DevicePtr p) { return p % 16 == 0; });
+           std::all_of(c.in.begin(), c.in.end(), [](DevicePtr p) { return is_aligned(p); });
 }
 
 Launch forward_launch(const NodeContext& c) {
@@ -35,7 +35,7 @@ Launch forward_launch(const NodeContext& c) {
     args.rank1 = narrow<int>(c.input(0).shape[1]);
     args.rank2 = narrow<int>(c.input(2).shape[1]);
     args.alpha = static_cast<float>(c.node.attrs.alpha);
-    args.wide = dst[1] % 8 == 0 && c.out[0] % 16 == 0 ? 1 : 0;
+    args.wide = dst[1] % 8 == 0 && is_aligned(c.out[0]) ? 1 : 0;
     const char* suffix = suffix_of(c.output().dtype);
     Launch launch;
     launch.file = "hadamard";

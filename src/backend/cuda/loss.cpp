@@ -19,7 +19,7 @@ WeightedLossArgs shape_of(const ir::Graph& g, const ir::Node& n) {
 
 LossTerms terms_of(const NodeContext& c) {
     LossTerms terms;
-    terms.rule = static_cast<backend::LossRule>(c.node.attrs.loss);
+    terms.kind = c.node.attrs.loss;
     if (c.has_input(3)) {
         LORA_CHECK(c.input(3).dtype == DType::kF32, "a mask is fp32");
         terms.mask = c.in_ptr<const float>(3);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "backend/cuda/internal/gradient_group.h"
+#include "backend/cuda/internal/launch.h"
 #include "backend/cuda/internal/products.h"
 #include "backend/cuda/internal/tensor_maps.h"
 #include "backend/cuda/internal/weight.h"
@@ -20,7 +21,6 @@ bool is_gradient(const ir::Node& n) {
     return n.op == OpKind::kLinearBackwardWeight || n.op == OpKind::kConv2dBackwardWeight;
 }
 bool is_multiple_of_8(int64_t n) { return n % 8 == 0; }
-bool is_aligned(DevicePtr p) { return p % 16 == 0; }  // true for an absent operand
 
 // What a node is, without addresses.
 struct Form {
@@ -273,8 +273,6 @@ struct Beside {
     double alpha = 1;
 };
 
-bool is_aligned(const void* p) { return is_aligned(reinterpret_cast<DevicePtr>(p)); }
-
 Launch beside_launch(const NodeContext& c, const ProductShape& own, const Beside& product) {
     Form f;
     f.shape.dtype = own.dtype;
@@ -409,12 +407,8 @@ Launches thin_gradient_launches(const NodeContext& c, const Form& form) {
     spread.width = g.width;
     spread.out_height = g.out_height;
     spread.out_width = g.out_width;
-    Launches launches(1);
-    launches[0].file = "movement";
-    launches[0].kernel = "spread";
-    launches[0].block.x = 256;
-    launches[0].grid.x = narrow<uint32_t>(ceil_div(elements / 8, 256));
-    launches[0].set_args(spread);
+    Launches launches{make_launch(
+        "movement", "spread", piece_grid(c.device, elements / 8), kPieceThreads, spread)};
 
     WeightGradientArgs args;
     args.dy = spread.dst;
@@ -441,7 +435,8 @@ Launches gradient_launches(const NodeContext& c) {
     ProductShape shape = form.shape;
     shape.vector = shape.vector && is_aligned(c.in[0]) && is_aligned(c.in[1]);
     if (is_grouped_gradient(c.device, shape)) return {single_gradient(args, shape.dtype)};
-    if (is_thin_gradient(c.device, shape) && is_aligned(c.in[1])) {
+    if (is_thin_gradient(c.device, shape)) {
+        LORA_CHECK(is_aligned(c.in[1]), "an image that lies askew");
         return thin_gradient_launches(c, form);
     }
     const ProductConfig config = config_for(c, shape, form.shape);

@@ -73,19 +73,11 @@ constexpr TileRow hopper_row(std::string_view name,
             rate};
 }
 
-// kernels/wgrad_hopper.cu: GradientTileHopper.
+// kernels/wgrad_hopper.cu: the same tiles of two warpgroups.
 constexpr TileRow gradient_row(std::string_view name, int rows, int stages, int rate) {
-    const int stage = (rows + 128) * 128;
-    return {name,
-            "wgrad_hopper",
-            Family::kHopper,
-            kGradient,
-            rows,
-            128,
-            64,
-            288,
-            stages * (stage + 16) + 1024,
-            rate};
+    TileRow row = hopper_row(name, kGradient, 2, rows, 128, stages, rate);
+    row.file = "wgrad_hopper";
+    return row;
 }
 
 constexpr TileRow simt_row(std::string_view file, unsigned kinds) {

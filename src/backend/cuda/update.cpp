@@ -149,7 +149,7 @@ Launch limit_norm_launch(const NodeContext& c) {
     LimitNormArgs args;
     args.factors = 0;
     int64_t largest = 1;
-    for (int i = 0; i < 6; ++i) {
+    for (int i = 0; i < ir::kMostLimitFactors; ++i) {
         if (!c.has_input(i)) continue;
         args.values[i] = c.in_ptr<float>(i);
         args.sizes[i] = c.input(i).shape.num_elements();

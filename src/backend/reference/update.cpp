@@ -314,9 +314,9 @@ void limit_norm(const NodeRun& run) {
     run.store_input(7, stats);
     if (ratio == 1) return;
     int count = 0;
-    for (int i = 0; i < 6; ++i) count += run.has(i) ? 1 : 0;
+    for (int i = 0; i < ir::kMostLimitFactors; ++i) count += run.has(i) ? 1 : 0;
     const double factor = std::pow(ratio, 1.0 / count);
-    for (int i = 0; i < 6; ++i) {
+    for (int i = 0; i < ir::kMostLimitFactors; ++i) {
         if (!run.has(i)) continue;
         Doubles values = run.load(i);
         for (double& value : values) value *= factor;

@@ -80,7 +80,7 @@ std::vector<ValueType> update_globals(const Graph& graph, const Node& node) {
 
 void require_factors(const Graph& graph, const Node& node) {
     const DType dtype = float_type(graph, node);
-    for (int i = 0; i < 6; ++i) {
+    for (int i = 0; i < kMostLimitFactors; ++i) {
         require(!has_input(node, i) || input(graph, node, i).dtype == dtype,
                 graph,
                 node,

@@ -31,6 +31,12 @@ struct DeviceInfo {
     [[nodiscard]] bool has_bf16() const { return compute_major >= 8; }
 };
 
+// For 16 bytes at a time; true for an absent operand.
+[[nodiscard]] constexpr bool is_aligned(DevicePtr p) { return p % 16 == 0; }
+[[nodiscard]] inline bool is_aligned(const void* p) {
+    return is_aligned(reinterpret_cast<DevicePtr>(p));
+}
+
 struct Dim3 {
     uint32_t x = 1;
     uint32_t y = 1;

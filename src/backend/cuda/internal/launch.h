@@ -31,9 +31,8 @@ template <typename Args>
 }
 
 [[nodiscard]] inline bool all_aligned(std::initializer_list<const void*> operands) {
-    return std::all_of(operands.begin(), operands.end(), [](const void* p) {
-        return reinterpret_cast<DevicePtr>(p) % 16 == 0;
-    });
+    return std::all_of(
+        operands.begin(), operands.end(), [](const void* p) { return is_aligned(p); });
 }
 
 [[nodiscard]] inline int64_t elements_per_piece(DType dtype) {

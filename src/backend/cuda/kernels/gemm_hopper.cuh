@@ -11,45 +11,12 @@
 // Cases   tests/support/cases/product.cpp (wide ones), lora_bench op linear, conv2d.
 #pragma once
 
+#include "backend/cuda/kernels/hopper_tile.cuh"
 #include "backend/cuda/kernels/split_sum.cuh"
-#include "backend/cuda/kernels/tma.cuh"
-#include "backend/cuda/kernels/wgmma.cuh"
 
 namespace lora::cuda {
 
 enum class Gather { kPlain, kForward, kBackward };
-
-template <int kTileWarpgroups,
-          int kTileRows,
-          int kTileColumns,
-          int kTileStages,
-          bool kTileMakesMid = false>
-struct HopperTile {
-    static constexpr int kWarpgroups = kTileWarpgroups;  // that multiply
-    static constexpr int kRows = kTileRows;
-    static constexpr int kColumns = kTileColumns;
-    static constexpr int kStages = kTileStages;
-    static constexpr bool kMakesMid = kTileMakesMid;
-    static constexpr int kRowTiles = kRows / 64 / kWarpgroups;  // of 64 rows, a warpgroup's
-    static constexpr int kMultiplyThreads = 128 * kWarpgroups;
-    // With many sums a thread, the copying warp's warpgroup gives its registers to the others.
-    static constexpr bool kTradesRegisters = kRowTiles * (kColumns + (kMakesMid ? 32 : 0)) > 256;
-    static constexpr int kThreads = kMultiplyThreads + (kTradesRegisters ? 128 : 32);
-    static constexpr int kDepth = 64;
-    static constexpr int kRowBytes = kDepth * 2;
-    static constexpr int kABytes = kRows * kRowBytes;
-    // B with n contiguous comes in blocks of 64 columns.
-    static constexpr int kColumnBlocks = (kColumns + 63) / 64;
-    static constexpr int kBBytes = kColumnBlocks * 64 * kRowBytes;
-    // The thin factor that makes A2 of A, at most 32 columns (or rows) of it.
-    static constexpr int kMidBytes = kMakesMid ? 64 * kRowBytes : 0;
-    static constexpr int kStageBytes = kABytes + kBBytes + kMidBytes;
-    static constexpr int kPipelineBytes = kStages * kStageBytes;
-    static constexpr int kStagingStride = kColumns + 4;  // floats; rows of the result on their way
-    static constexpr int kBarrierBytes = 2 * kStages * 8;
-    static_assert(kWarpgroups * 64 * kStagingStride * 4 <= kPipelineBytes);
-    static_assert(kRows % (64 * kWarpgroups) == 0 && kABytes % 1024 == 0);
-};
 
 // Eight neighbours of one row: alpha * sum + bias + addend, rounded once.
 template <typename T>
@@ -337,16 +304,7 @@ __device__ __forceinline__ void store_hopper(const ProductArgs& p,
     const int first_row = block.first_row + warp / 4 * (Tile::kRowTiles * 64) + warp % 4 * 16;
 #pragma unroll
     for (int r = 0; r < Tile::kRowTiles; ++r) {
-        __syncwarp();  // the rows before have left
-#pragma unroll
-        for (int j = 0; j < HopperSums<Tile>::kStep / 8; ++j) {
-            float* upper = own + lane / 4 * kStride + j * 8 + lane % 4 * 2;
-            float* lower = upper + 8 * kStride;
-            const float* c = &sums.at[r][j * 4];
-            *reinterpret_cast<float2*>(upper) = make_float2(c[0], c[1]);
-            *reinterpret_cast<float2*>(lower) = make_float2(c[2], c[3]);
-        }
-        __syncwarp();
+        stage_rows<Tile>(own, sums.at[r]);
         for (int item = lane; item < 16 * kPieces; item += 32) {
             const int m = first_row + r * 64 + item / kPieces;
             const int n = block.first_column + item % kPieces * 8;
@@ -364,14 +322,7 @@ __device__ __forceinline__ void gemm_hopper(const HopperProductArgs& args) {
     const uint32_t base = (raw + 1023U) & ~1023U;
     const uint32_t arrived = base + Tile::kPipelineBytes;
     const uint32_t free = arrived + Tile::kStages * 8;
-    if (threadIdx.x == 0) {
-        for (int i = 0; i < Tile::kStages; ++i) {
-            barrier_init(arrived + i * 8, 1);
-            barrier_init(free + i * 8, Tile::kMultiplyThreads / 32);
-        }
-        barriers_ready();
-    }
-    __syncthreads();
+    start_pipeline<Tile>(arrived, free);
     const HopperBlock<Tile> block(p);
     if (threadIdx.x >= Tile::kMultiplyThreads) {
         if constexpr (Tile::kTradesRegisters) registers_for_copying();

@@ -47,6 +47,24 @@ __device__ __forceinline__ int warp_first_column() {
     return static_cast<int>(threadIdx.x) / 32 % kTile.column_warps * kTile.warp_columns();
 }
 
+// Calls fn(row, column, sum) for every sum of this thread, counted from the block's tile.
+template <ProductTile kTile, typename Fn>
+__device__ __forceinline__ void each_sum(const WarpSums<kTile>& sums, Fn fn) {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const int row = warp_first_row<kTile>() + lane / 4;
+    const int column = warp_first_column<kTile>() + lane % 4 * 2;
+#pragma unroll
+    for (int i = 0; i < WarpSums<kTile>::kRowTiles; ++i) {
+#pragma unroll
+        for (int j = 0; j < WarpSums<kTile>::kColumnTiles; ++j) {
+#pragma unroll
+            for (int e = 0; e < 4; ++e) {
+                fn(row + i * 16 + e / 2 * 8, column + j * 8 + e % 2, sums.at[i][j][e]);
+            }
+        }
+    }
+}
+
 // sums += left right for one step. left: tile [rows, depth], or [depth, rows] when kLeftByDepth;
 // right: tile [columns, depth], or [depth, columns] when kRightByDepth.
 template <typename T, ProductTile kTile, bool kLeftByDepth, bool kRightByDepth>

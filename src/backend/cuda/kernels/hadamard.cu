@@ -186,26 +186,16 @@ __device__ __forceinline__ void hadamard_backward(const HadamardBackwardArgs& p)
     }
     if (!join_splits<WarpSums<kOwn>::kCount>(&result.at[0][0][0], p.split, place)) return;
 
-    const int lane = static_cast<int>(threadIdx.x) % 32;
     const int out_rows = kRows ? p.rows : p.own_rank;
     const int out_cols = kRows ? p.own_rank : p.cols;
-#pragma unroll
-    for (int i = 0; i < WarpSums<kOwn>::kRowTiles; ++i) {
-#pragma unroll
-        for (int j = 0; j < WarpSums<kOwn>::kColumnTiles; ++j) {
-#pragma unroll
-            for (int e = 0; e < 4; ++e) {
-                const int y = (kRows ? fixed : first_own) + warp_first_row<kOwn>() + i * 16 +
-                              lane / 4 + e / 2 * 8;
-                const int x = (kRows ? first_own : fixed) + warp_first_column<kOwn>() + j * 8 +
-                              lane % 4 * 2 + e % 2;
-                if (y >= out_rows || x >= out_cols) continue;
-                float* to = p.dst + static_cast<int64_t>(y) * out_cols + x;
-                const float v = p.alpha * result.at[i][j][e];
-                *to = p.accumulate != 0 ? *to + v : v;
-            }
-        }
-    }
+    each_sum(result, [&](int row, int column, float sum) {
+        const int y = (kRows ? fixed : first_own) + row;
+        const int x = (kRows ? first_own : fixed) + column;
+        if (y >= out_rows || x >= out_cols) return;
+        float* to = p.dst + static_cast<int64_t>(y) * out_cols + x;
+        const float v = p.alpha * sum;
+        *to = p.accumulate != 0 ? *to + v : v;
+    });
 }
 
 template <typename T>

@@ -19,7 +19,7 @@ __device__ void weighted_loss(const WeightedLossArgs& p) {
     const int64_t end = min(p.length, begin + kLossPart);
     const T* prediction = static_cast<const T*>(p.prediction) + row * p.length;
     const T* target = static_cast<const T*>(p.target) + row * p.length;
-    const bool plain = p.terms.rule == backend::LossRule::kL2 && p.terms.mask == nullptr;
+    const bool plain = p.terms.kind == ir::LossKind::kL2 && p.terms.mask == nullptr;
     const float c = p.terms.c == nullptr ? 0.0F : p.terms.c[row];
     double sum = 0;
     for (int64_t i = begin + static_cast<int64_t>(threadIdx.x) * kSize; i < end;
@@ -36,7 +36,7 @@ __device__ void weighted_loss(const WeightedLossArgs& p) {
                 const double difference = static_cast<double>(x[j]) - static_cast<double>(y[j]);
                 sum += difference * difference;
             } else if (j < valid) {
-                const float f = backend::loss_value(p.terms.rule, x[j] - y[j], c);
+                const float f = backend::loss_value(p.terms.kind, x[j] - y[j], c);
                 sum += static_cast<double>(mask_at(p.terms, row, i + j) * f);
             }
         }
@@ -80,7 +80,7 @@ __device__ void weighted_loss_backward(const WeightedLossBackwardArgs& p) {
 #pragma unroll
         for (int j = 0; j < kSize; ++j) {
             if (j >= piece.valid) continue;
-            const float slope = backend::loss_slope(p.terms.rule, x[j] - y[j], c);
+            const float slope = backend::loss_slope(p.terms.kind, x[j] - y[j], c);
             x[j] = factor * mask_at(p.terms, piece.row, piece.column + j) * slope;
         }
         store_elements(static_cast<T*>(p.dst) + at, piece, x);

@@ -3,12 +3,13 @@
 
 #include "backend/cuda/kernels/extent.h"
 #include "backend/loss_rules.h"
+#include "ir/loss_kind.h"
 
 namespace lora::cuda {
 
 // Of both kernels: f, what masks it, and its threshold.
 struct LossTerms {
-    backend::LossRule rule = backend::LossRule::kL2;
+    ir::LossKind kind = ir::LossKind::kL2;
     const float* mask = nullptr;  // [rows][mask_length], repeated over a row; null: ones
     int64_t mask_length = 1;
     const float* c = nullptr;  // [rows]; null where f has none

@@ -2,6 +2,7 @@
 // Checked by tests/support/cases/update.cpp.
 #include "backend/cuda/kernels/pieces.cuh"
 #include "backend/cuda/kernels/update_args.h"
+#include "backend/norm_limit.h"
 
 namespace lora::cuda {
 
@@ -53,19 +54,12 @@ extern "C" __global__ void clip_coefficient(const ClipCoefficientArgs p) {
 // Shrinks a weight change to a norm of `most`. Launches of a graph follow each other by `stats`.
 extern "C" __global__ void limit_norm(const LimitNormArgs p) {
     const double norm = sqrt(static_cast<double>(*p.sum_squares));
-    const double clamped = fmax(norm, p.most / 2);
-    const double ratio = fmin(clamped, p.most) / clamped;
-    if (blockIdx.x == 0 && threadIdx.x == 0) {
-        const auto limited = static_cast<float>(norm * ratio);
-        p.stats[0] += ratio != 1.0 ? 1.0F : 0.0F;
-        p.stats[1] += limited;
-        p.stats[2] = fmaxf(p.stats[2], limited);
-        p.stats[3] += 1.0F;
-    }
+    const double ratio = backend::limit_ratio(norm, p.most);
+    if (blockIdx.x == 0 && threadIdx.x == 0) backend::count_limit(norm, ratio, p.stats);
     if (ratio == 1.0) return;
     const auto factor = static_cast<float>(pow(ratio, 1.0 / p.factors));
     const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
-    for (int f = 0; f < 6; ++f) {
+    for (int f = 0; f < ir::kMostLimitFactors; ++f) {
         for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
              i < p.sizes[f];
              i += step) {

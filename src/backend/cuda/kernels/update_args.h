@@ -2,6 +2,7 @@
 #pragma once
 
 #include "backend/cuda/kernels/extent.h"
+#include "ir/update_rule.h"
 
 namespace lora::cuda {
 
@@ -23,8 +24,8 @@ struct ClipCoefficientArgs {
 
 // The factors of one weight change; `factors` of them are there, the others have no elements.
 struct LimitNormArgs {
-    float* values[6] = {};
-    int64_t sizes[6] = {};
+    float* values[ir::kMostLimitFactors] = {};
+    int64_t sizes[ir::kMostLimitFactors] = {};
     const float* sum_squares = nullptr;
     float* stats = nullptr;  // [4]
     double most = 0;

@@ -157,20 +157,9 @@ __device__ __forceinline__ void weight_gradient(const WeightGradientArgs& p,
     });
     if (!join_splits<WarpSums<kTile>::kCount>(&sums.at[0][0][0], p.split, place)) return;
 
-    const int lane = static_cast<int>(threadIdx.x) % 32;
-#pragma unroll
-    for (int i = 0; i < WarpSums<kTile>::kRowTiles; ++i) {
-#pragma unroll
-        for (int j = 0; j < WarpSums<kTile>::kColumnTiles; ++j) {
-#pragma unroll
-            for (int e = 0; e < 4; ++e) {
-                const int row = first.row + warp_first_row<kTile>() + i * 16 + lane / 4 + e / 2 * 8;
-                const int column =
-                    first.column + warp_first_column<kTile>() + j * 8 + lane % 4 * 2 + e % 2;
-                store_gradient<T>(p, row, column, sums.at[i][j][e]);
-            }
-        }
-    }
+    each_sum(sums, [&](int row, int column, float sum) {
+        store_gradient<T>(p, first.row + row, first.column + column, sum);
+    });
 }
 
 }  // namespace lora::cuda

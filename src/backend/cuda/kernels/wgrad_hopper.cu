@@ -6,26 +6,12 @@
 // Needs   out and in in multiples of 8, addresses of 16 bytes; patches: in multiples of 64.
 // Launch  grid {tiles, 1, splits}, kThreads, kSharedBytes of dynamic shared memory.
 // Cases   tests/support/cases/product.cpp: conv2d/trainable_tiles, linear/trainable_tiles.
-#include "backend/cuda/kernels/tma.cuh"
-#include "backend/cuda/kernels/wgmma.cuh"
+#include "backend/cuda/kernels/hopper_tile.cuh"
 #include "backend/cuda/kernels/wgrad.cuh"
 
 namespace lora::cuda {
 
-// Two warpgroups multiply, one warp copies. product_tiles.cpp has the same rows and stages.
-template <int kTileRows, int kTileStages>
-struct GradientTileHopper {
-    static constexpr int kRows = kTileRows;  // of the result: outputs
-    static constexpr int kStages = kTileStages;
-    static constexpr int kColumns = 128;
-    static constexpr int kDepth = 64;  // points of a step
-    static constexpr int kMultiplyThreads = 256;
-    static constexpr int kThreads = kMultiplyThreads + 32;
-    static constexpr int kRowTiles = kRows / 128;     // of 64 rows, a warpgroup's
-    static constexpr int kBlockBytes = kDepth * 128;  // 64 columns of an operand
-    static constexpr int kABytes = kRows / 64 * kBlockBytes;
-    static constexpr int kStageBytes = kABytes + kColumns / 64 * kBlockBytes;
-};
+constexpr int kBlockBytes = 64 * 128;  // of a stage: 64 columns of an operand
 
 template <bool kPatches, typename Tile>
 __device__ __forceinline__ void copy_gradient_steps(const HopperGradientArgs& args,
@@ -57,7 +43,7 @@ __device__ __forceinline__ void copy_gradient_steps(const HopperGradientArgs& ar
         const int point = begin + i * Tile::kDepth;
 #pragma unroll
         for (int j = 0; j < Tile::kRows / 64; ++j) {
-            copy_tile_2d(a + j * Tile::kBlockBytes, args.dy, barrier, first.row + j * 64, point);
+            copy_tile_2d(a + j * kBlockBytes, args.dy, barrier, first.row + j * 64, point);
         }
         WindowPlace window{};
         if constexpr (kPatches) {
@@ -69,7 +55,7 @@ __device__ __forceinline__ void copy_gradient_steps(const HopperGradientArgs& ar
         }
 #pragma unroll
         for (int j = 0; j < Tile::kColumns / 64; ++j) {
-            const uint32_t to = a + Tile::kABytes + j * Tile::kBlockBytes;
+            const uint32_t to = a + Tile::kABytes + j * kBlockBytes;
             if constexpr (kPatches) {
                 copy_window_tile(to, args.x, barrier, window, channel[j], tap_y[j], tap_x[j]);
             } else {
@@ -86,14 +72,7 @@ __device__ __forceinline__ void wgrad_hopper(const HopperGradientArgs& args) {
     const uint32_t base = (shared_address(shared_raw) + 1023U) & ~1023U;
     const uint32_t arrived = base + Tile::kStages * Tile::kStageBytes;
     const uint32_t free = arrived + Tile::kStages * 8;
-    if (threadIdx.x == 0) {
-        for (int i = 0; i < Tile::kStages; ++i) {
-            barrier_init(arrived + i * 8, 1);
-            barrier_init(free + i * 8, Tile::kMultiplyThreads / 32);
-        }
-        barriers_ready();
-    }
-    __syncthreads();
+    start_pipeline<Tile>(arrived, free);
     const BlockPlace place = place_in_grid();
     const TilePosition first =
         tile_position(place.tile, p.out, p.in * p.taps, Tile::kRows, Tile::kColumns);
@@ -118,17 +97,17 @@ __device__ __forceinline__ void wgrad_hopper(const HopperGradientArgs& args) {
     for (int i = 0; i < count; ++i) {
         const int stage = i % Tile::kStages;
         const uint32_t a =
-            base + stage * Tile::kStageBytes + warpgroup * (Tile::kRowTiles * Tile::kBlockBytes);
+            base + stage * Tile::kStageBytes + warpgroup * (Tile::kRowTiles * kBlockBytes);
         const uint32_t b = base + stage * Tile::kStageBytes + Tile::kABytes;
         barrier_wait(arrived + stage * 8, i / Tile::kStages % 2);
         wgmma_fence();
 #pragma unroll
         for (int k = 0; k < Tile::kDepth / 16; ++k) {
-            const uint64_t b_tile = tile_descriptor(b + k * (16 * 128), Tile::kBlockBytes, 1024);
+            const uint64_t b_tile = tile_descriptor(b + k * (16 * 128), kBlockBytes, 1024);
 #pragma unroll
             for (int r = 0; r < Tile::kRowTiles; ++r) {
-                const uint64_t a_tile = tile_descriptor(
-                    a + r * Tile::kBlockBytes + k * (16 * 128), Tile::kBlockBytes, 1024);
+                const uint64_t a_tile =
+                    tile_descriptor(a + r * kBlockBytes + k * (16 * 128), kBlockBytes, 1024);
                 wgmma<T, Tile::kColumns, 1, 1>(sums[r], a_tile, b_tile, i + k);
             }
         }
@@ -144,9 +123,7 @@ __device__ __forceinline__ void wgrad_hopper(const HopperGradientArgs& args) {
     }
     // Through shared memory, so that rows are written in long pieces.
     wait();  // nobody reads the stages any more
-    constexpr int kStride = Tile::kColumns + 4;
-    static_assert(Tile::kMultiplyThreads / 32 * 16 * kStride * 4 <=
-                  Tile::kStages * Tile::kStageBytes);
+    constexpr int kStride = Tile::kStagingStride;
     const int lane = static_cast<int>(threadIdx.x) % 32;
     const int warp = static_cast<int>(threadIdx.x) / 32;
     float* own = reinterpret_cast<float*>(shared_raw + (base - shared_address(shared_raw))) +
@@ -156,15 +133,7 @@ __device__ __forceinline__ void wgrad_hopper(const HopperGradientArgs& args) {
     const bool wide = p.half != 0 && p.taps == 1;
 #pragma unroll
     for (int r = 0; r < Tile::kRowTiles; ++r) {
-        __syncwarp();  // the rows before have left
-#pragma unroll
-        for (int j = 0; j < kOfTile / 4; ++j) {
-            float* upper = own + lane / 4 * kStride + j * 8 + lane % 4 * 2;
-            float* lower = upper + 8 * kStride;
-            *reinterpret_cast<float2*>(upper) = make_float2(sums[r][j * 4], sums[r][j * 4 + 1]);
-            *reinterpret_cast<float2*>(lower) = make_float2(sums[r][j * 4 + 2], sums[r][j * 4 + 3]);
-        }
-        __syncwarp();
+        stage_rows<Tile>(own, sums[r]);
         if (wide) {
             for (int item = lane; item < 16 * (Tile::kColumns / 8); item += 32) {
                 const int y = item / (Tile::kColumns / 8);
@@ -190,8 +159,9 @@ __device__ __forceinline__ void wgrad_hopper(const HopperGradientArgs& args) {
     }
 }
 
-using Gradient128x128 = GradientTileHopper<128, 4>;
-using Gradient256x128 = GradientTileHopper<256, 4>;
+// product_tiles.cpp has the same.
+using Gradient128x128 = HopperTile<2, 128, 128, 4>;
+using Gradient256x128 = HopperTile<2, 256, 128, 4>;
 
 }  // namespace lora::cuda
 
