@@ -67,7 +67,7 @@ private:
             kind == LoraKind::kLokr
                 ? lokr(rank)
                 : make_lora_module(target_, rank, static_cast<double>(rank), options);
-        if (const auto view = file_.find(stem_ + std::string(kMagnitude))) {
+        if (const auto view = file_.find(stem_ + std::string(nn::kMagnitude))) {
             read_magnitude(module, *view);
         }
         check(module);
@@ -120,7 +120,7 @@ private:
                     "read here");
         }
         add_magnitude(module, weight);
-        found_.push_back({std::string(kMagnitude), module.factors.back().shape});
+        found_.push_back({std::string(nn::kMagnitude), module.factors.back().shape});
     }
 
     // w1 says how the layer is cut; the rest must fit.

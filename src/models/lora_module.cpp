@@ -121,7 +121,7 @@ std::string LoraModule::key(const std::string& suffix) const {
 void add_magnitude(LoraModule& module, const Shape& weight) {
     std::vector<int64_t> sizes(weight.sizes().size(), 1);
     sizes[0] = weight[0];
-    module.factors.push_back({std::string(kMagnitude), Shape(sizes)});
+    module.factors.push_back({std::string(nn::kMagnitude), Shape(sizes)});
 }
 
 LoraModule make_lora_module(LoraTarget target,

@@ -67,7 +67,6 @@ struct Factorization {
 [[nodiscard]] Factorization factorize(int64_t size, int64_t factor);
 
 // The suffix of DoRA's magnitudes, which stand behind the other factors.
-inline constexpr std::string_view kMagnitude = "dora_scale";
 // For a layer with this weight.
 void add_magnitude(LoraModule& module, const Shape& weight);
 

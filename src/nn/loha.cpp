@@ -11,34 +11,37 @@ LowRank plain(const Branch& branch, std::string_view a, std::string_view b) {
     return {branch.matrix(a), branch.matrix(b)};
 }
 
-Tucker tucker(const Branch& branch, std::string_view t, std::string_view a, std::string_view b) {
-    return {branch.matrix(t), branch.shape(t), branch.matrix(a), branch.matrix(b)};
-}
-
 }  // namespace
 
-ir::Builder::LowRank tucker_pair(const Branch& branch, const Tucker& tucker) {
+ValueId tucker_right(const Branch& branch, std::string_view t, ValueId right) {
     ir::Builder& b = branch.builder();
-    const Shape& core = tucker.core_shape;  // [m, n, k, k]
+    const Shape& core = branch.shape(t);  // [m, n, k, k]
     const int64_t taps = core[2] * core[3];
-    const int64_t out = b.shape(tucker.a)[1];
-    const int64_t in = b.shape(tucker.b)[1];
-    const ValueId a = b.swap_axes(b.reshape(tucker.a, Shape{1, core[0], out, 1}));
-    const ValueId taps_first =
-        b.swap_axes(b.reshape(tucker.core, Shape{core[0], core[1], taps, 1}));
+    const int64_t in = b.shape(right)[1];
+    const ValueId taps_first = b.swap_axes(branch.factor(t, Shape{core[0], core[1], taps, 1}));
     const ValueId both = b.linear(b.reshape(taps_first, Shape{core[0] * taps, core[1]}),
-                                  tucker.b,
+                                  right,
                                   {.transpose_weight = true});  // [m * k * k, in]
     const ValueId in_first = b.swap_axes(b.reshape(both, Shape{core[0], taps, in, 1}));
-    return {b.reshape(a, Shape{out, core[0]}), b.reshape(in_first, Shape{core[0], in * taps})};
+    return b.reshape(in_first, Shape{core[0], in * taps});
+}
+
+ir::Builder::LowRank tucker_pair(const Branch& branch,
+                                 std::string_view t,
+                                 std::string_view w_a,
+                                 std::string_view w_b) {
+    ir::Builder& b = branch.builder();
+    const Shape left = branch.shape(w_a);  // [r, out]
+    const ValueId a = b.swap_axes(branch.factor(w_a, Shape{1, left[0], left[1], 1}));
+    return {b.reshape(a, Shape{left[1], left[0]}), tucker_right(branch, t, branch.matrix(w_b))};
 }
 
 ValueId loha_change(const Branch& branch) {
     ir::Builder& b = branch.builder();
     const double scale = branch.attachment.scale;
     if (branch.find("hada_t1") != nullptr) {
-        return b.hadamard(tucker_pair(branch, tucker(branch, "hada_t1", "hada_w1_a", "hada_w1_b")),
-                          tucker_pair(branch, tucker(branch, "hada_t2", "hada_w2_a", "hada_w2_b")),
+        return b.hadamard(tucker_pair(branch, "hada_t1", "hada_w1_a", "hada_w1_b"),
+                          tucker_pair(branch, "hada_t2", "hada_w2_a", "hada_w2_b"),
                           scale);
     }
     return b.hadamard(

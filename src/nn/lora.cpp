@@ -24,6 +24,7 @@ std::vector<LoraFactor> lora_factors(const Shape& weight, int64_t rank) {
 
 void LoraAttachments::add(const std::string& weight_name, LoraAttachment attachment) {
     attachment.number = num_added_++;
+    drops_ = drops_ || attachment.dropout.any();
     by_weight_[weight_name].push_back(std::move(attachment));
 }
 

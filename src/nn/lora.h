@@ -26,6 +26,9 @@ using ir::ValueId;
 
 enum class LoraKind : uint8_t { kLora, kLoha, kLokr, kIa3 };
 
+// The suffix of DoRA's magnitudes [out, 1(, 1, 1)].
+inline constexpr std::string_view kMagnitude = "dora_scale";
+
 struct LoraFactor {
     std::string suffix;  // "lora_down.weight"
     Shape shape;         // as in the file
@@ -69,11 +72,14 @@ public:
     // Empty when the tensor has no branch.
     [[nodiscard]] const std::vector<LoraAttachment>& find(const std::string& weight_name) const;
     [[nodiscard]] bool empty() const { return by_weight_.empty(); }
+    // A branch has a dropout.
+    [[nodiscard]] bool drops() const { return drops_; }
 
 private:
     std::unordered_map<std::string, std::vector<LoraAttachment>> by_weight_;
     int64_t num_added_ = 0;
     std::vector<LoraAttachment> none_;
+    bool drops_ = false;
 };
 
 struct NetContext {

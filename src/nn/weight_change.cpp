@@ -18,19 +18,14 @@ ValueId product_of(const Branch& branch,
 }
 
 ValueId lora_change(const Branch& branch, ValueId addend) {
-    ir::Builder& b = branch.builder();
     const double scale = branch.attachment.scale;
     const ValueId up = branch.matrix("lora_up.weight");
     const ValueId down = branch.matrix("lora_down.weight");
-    const Shape* mid = branch.find("lora_mid.weight");
-    if (mid == nullptr) return product_of(branch, {up, down}, scale, addend);
-    const Shape sizes = b.shape(up);
-    const ValueId turned = b.swap_axes(b.reshape(up, Shape{1, sizes[0], sizes[1], 1}));
-    const internal::Tucker tucker{.core = branch.matrix("lora_mid.weight"),
-                                  .core_shape = *mid,
-                                  .a = b.reshape(turned, Shape{sizes[1], sizes[0]}),
-                                  .b = down};
-    return product_of(branch, internal::tucker_pair(branch, tucker), scale, addend);
+    if (branch.find("lora_mid.weight") == nullptr) {
+        return product_of(branch, {up, down}, scale, addend);
+    }
+    const ValueId right = internal::tucker_right(branch, "lora_mid.weight", down);
+    return product_of(branch, {up, right}, scale, addend);
 }
 
 // a [a, r] times b [r, c].
@@ -47,12 +42,11 @@ ValueId lokr_change(const Branch& branch, const Shape& weight) {
     ValueId w2;
     if (branch.find("lokr_w2") != nullptr) {
         w2 = branch.matrix("lokr_w2");
-    } else if (const Shape* core = branch.find("lokr_t2")) {
-        const internal::Tucker tucker{.core = branch.matrix("lokr_t2"),
-                                      .core_shape = *core,
-                                      .a = branch.matrix("lokr_w2_a"),
-                                      .b = branch.matrix("lokr_w2_b")};
-        w2 = product_of(branch, internal::tucker_pair(branch, tucker), 1, ir::kNoValue);
+    } else if (branch.find("lokr_t2") != nullptr) {
+        w2 = product_of(branch,
+                        internal::tucker_pair(branch, "lokr_t2", "lokr_w2_a", "lokr_w2_b"),
+                        1,
+                        ir::kNoValue);
     } else {
         w2 = matrix_product(branch, "lokr_w2_a", "lokr_w2_b");
     }
@@ -66,6 +60,16 @@ ValueId lokr_change(const Branch& branch, const Shape& weight) {
     return b.reshape(ordered, Shape{weight[0], weight.num_elements() / weight[0]});
 }
 
+// A matrix [rows, columns] whose rows are multiplied by factor [rows]: that axis goes last and
+// back.
+ValueId scale_rows(ir::Builder& b, ValueId matrix, ValueId factor) {
+    const Shape sizes = b.shape(matrix);
+    const ValueId turned = b.reshape(
+        b.swap_axes(b.reshape(matrix, Shape{1, sizes[0], sizes[1], 1})), Shape{sizes[1], sizes[0]});
+    const ValueId scaled = b.reshape(b.multiply(turned, factor), Shape{1, sizes[1], sizes[0], 1});
+    return b.reshape(b.swap_axes(scaled), sizes);
+}
+
 // The weight with its outputs (rows) or inputs scaled.
 ValueId ia3_change(const Branch& branch, const Shape& weight) {
     ir::Builder& b = branch.builder();
@@ -76,12 +80,11 @@ ValueId ia3_change(const Branch& branch, const Shape& weight) {
     const bool on_input = branch.attachment.on_input;
     const int64_t size = on_input ? in : out;
     const ValueId factor = b.scale(branch.factor("weight", Shape{size}), branch.attachment.scale);
-    // The scaled axis goes last and back again.
-    const Shape apart = on_input ? Shape{out, in, taps, 1} : Shape{1, out, in * taps, 1};
-    const ValueId w = b.reshape(b.cast(branch.w, branch.dtype), apart);
-    const ValueId last = b.reshape(b.swap_axes(w), Shape{weight.num_elements() / size, size});
-    const Shape turned{apart[0], apart[2], apart[1], 1};
-    const ValueId scaled = b.reshape(b.multiply(last, factor), turned);
+    const ValueId w = b.cast(branch.w, branch.dtype);
+    if (!on_input) return scale_rows(b, b.reshape(w, Shape{out, in * taps}), factor);
+    const ValueId last =
+        b.reshape(b.swap_axes(b.reshape(w, Shape{out, in, taps, 1})), Shape{out * taps, in});
+    const ValueId scaled = b.reshape(b.multiply(last, factor), Shape{out, taps, in, 1});
     return b.reshape(b.swap_axes(scaled), Shape{out, in * taps});
 }
 
@@ -114,7 +117,7 @@ Changed with_norms(const Branch& branch, const Shape& weight) {
     const Shape matrix{weight[0], weight.num_elements() / weight[0]};
     const ValueId w = b.reshape(b.cast(branch.w, exact.dtype), matrix);
     const ValueId v = change_of(exact, weight, w);
-    const ValueId m = exact.factor(internal::kMagnitude, Shape{weight[0]});
+    const ValueId m = exact.factor(kMagnitude, Shape{weight[0]});
     ValueId h = b.dora_scale(v, m, kEps);
     if (branch.attachment.multiplier != 1) h = b.scale(h, branch.attachment.multiplier);
     return {v, h};
@@ -140,13 +143,7 @@ ValueId changed_weight(const NetContext& net,
         return change_of(branch, weight, b.reshape(b.cast(w, branch.dtype), matrix));
     }
     const Changed changed = with_norms(branch, weight);
-    const Shape rows = b.shape(changed.weight);
-    const ValueId turned =
-        b.reshape(b.swap_axes(b.reshape(changed.weight, Shape{1, rows[0], rows[1], 1})),
-                  Shape{rows[1], rows[0]});
-    const ValueId longer = b.multiply(turned, changed.magnitude);
-    const ValueId back = b.swap_axes(b.reshape(longer, Shape{1, rows[1], rows[0], 1}));
-    return b.add(changed.weight, b.reshape(back, rows));
+    return b.add(changed.weight, scale_rows(b, changed.weight, changed.magnitude));
 }
 
 namespace internal {

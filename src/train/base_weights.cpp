@@ -1,5 +1,6 @@
 #include "train/base_weights.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <memory>
@@ -97,14 +98,20 @@ void fill_magnitudes(const Network& network,
                      const TensorSource& source,
                      DType dtype,
                      std::span<float> values) {
+    const std::string ending = "." + std::string(nn::kMagnitude);
+    const auto& entries = network.entries();
+    if (std::none_of(entries.begin(), entries.end(), [&](const ParameterEntry& entry) {
+            return entry.key.ends_with(ending);
+        })) {
+        return;
+    }
     std::map<std::string, std::string> weight_names;
     for (const models::LoraTarget& target :
          models::list_lora_targets(info, {.conv = true, .ends = true})) {
         weight_names[target.lora_name] = target.weight_name;
     }
     for (const LoraModule& module : network.modules()) {
-        const ParameterEntry* entry =
-            network.find(module.name + "." + std::string(models::kMagnitude));
+        const ParameterEntry* entry = network.find(module.name + ending);
         if (entry == nullptr) continue;
         const std::string& name = weight_names.at(module.name);
         const std::optional<SourceTensor> weight = source(name);

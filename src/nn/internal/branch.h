@@ -8,8 +8,6 @@
 
 namespace lora::nn::internal {
 
-inline constexpr std::string_view kMagnitude = "dora_scale";
-
 struct Branch {
     const NetContext& net;
     const LoraAttachment& attachment;
@@ -47,15 +45,14 @@ struct Branch {
 
 // LoHa's change of the weight [out, in * k * k], with the branch's scale.
 [[nodiscard]] ValueId loha_change(const Branch& branch);
-// Z[p, q, k] = sum over m, n of t[m, n, k] a[m, p] b[n, q] as the product of a [out, r] and
-// [r, in * k * k]: the core goes into b, which is small.
-struct Tucker {
-    ValueId core;      // as a matrix [r, r * k * k]
-    Shape core_shape;  // [r, r, k, k]
-    ValueId a;         // [r, out]
-    ValueId b;         // [r, in]
-};
-[[nodiscard]] ir::Builder::LowRank tucker_pair(const Branch& branch, const Tucker& tucker);
+// Z[p, q, k] = sum over m, n of t[m, n, k] a[m, p] b[n, q] as a product of two: the core t
+// [r, r, k, k] goes into the right factor b [r, in], which is small. -> [r, in * k * k]
+[[nodiscard]] ValueId tucker_right(const Branch& branch, std::string_view t, ValueId right);
+// Both: [out, r] of w_a [r, out], and the right one of w_b [r, in].
+[[nodiscard]] ir::Builder::LowRank tucker_pair(const Branch& branch,
+                                               std::string_view t,
+                                               std::string_view w_a,
+                                               std::string_view w_b);
 
 // Whether the module has magnitudes (DoRA).
 [[nodiscard]] bool has_magnitude(const Branch& branch);
