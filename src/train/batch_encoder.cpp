@@ -1,7 +1,6 @@
 #include "train/batch_encoder.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/check.h"
 #include "base/error.h"
@@ -79,16 +78,8 @@ void BatchEncoder::encode(data::Batch& batch) {
         const Tensor logvar = graph.get("logvar");
         for (int64_t i = 0; i < count; ++i) {
             const auto n = static_cast<size_t>(begin + i);
-            Tensor posterior(DType::kF32, one);
-            const auto dst = posterior.data<float>();
-            const auto from = static_cast<std::ptrdiff_t>(static_cast<size_t>(i) * half);
-            std::copy_n(mean.data<float>().begin() + from, half, dst.begin());
-            std::copy_n(logvar.data<float>().begin() + from,
-                        half,
-                        dst.begin() + static_cast<std::ptrdiff_t>(half));
-            for (float& value : dst) {
-                if (!std::isfinite(value)) value = 0;
-            }
+            int64_t bad = 0;
+            const Tensor posterior = posterior_of(mean, logvar, i, bad);
             const Tensor drawn = draw_latent(posterior,
                                              request_.vae.latent_scale,
                                              seed_,

@@ -111,7 +111,12 @@ private:
         if (n.dim_from_weights && n.network_weights.empty()) {
             refuse("dim_from_weights", "dim_from_weights needs network_weights");
         }
-        judge("network_args", [&] { (void)read_network_args(n); });
+        judge("network_args", [&] {
+            const bool is_ia3 = read_network_args(n).module.kind == nn::LoraKind::kIa3;
+            if (is_ia3 && n.scale_weight_norms > 0) {
+                refuse("scale_weight_norms", "scale_weight_norms does not go with IA3");
+            }
+        });
         if (!(n.network_dropout >= 0 && n.network_dropout < 1)) {
             refuse("network_dropout", "network_dropout is no chance from 0 to below 1");
         }

@@ -44,6 +44,22 @@ ir::Graph build_encoder_graph(const EncodeRequest& request, int64_t batch, data:
     return graph;
 }
 
+Tensor posterior_of(const Tensor& mean, const Tensor& logvar, int64_t i, int64_t& num_bad) {
+    const Shape& all = mean.shape();
+    Tensor posterior(DType::kF32, {2 * all[1], all[2], all[3]});
+    const std::span<float> dst = posterior.data<float>();
+    const size_t half = dst.size() / 2;
+    const size_t from = static_cast<size_t>(i) * half;
+    std::ranges::copy(mean.data<float>().subspan(from, half), dst.begin());
+    std::ranges::copy(logvar.data<float>().subspan(from, half), dst.last(half).begin());
+    for (float& value : dst) {
+        if (std::isfinite(value)) continue;
+        value = 0;
+        ++num_bad;
+    }
+    return posterior;
+}
+
 namespace {
 
 // Identifies the encoder's weights.
@@ -253,27 +269,13 @@ private:
         const Tensor mean = runner->get("mean");
         const Tensor logvar = runner->get("logvar");
         for (size_t i = 0; i < items.size(); ++i) {
-            Tensor posterior(DType::kF32, posterior_shape(items[i].image_idx));
-            const size_t half = posterior.bytes().size() / 2;
-            const auto copy = [&](const Tensor& from, size_t offset) {
-                const auto part = from.bytes().subspan(i * half, half);
-                std::copy(part.begin(),
-                          part.end(),
-                          posterior.bytes().begin() + static_cast<std::ptrdiff_t>(offset));
-            };
-            copy(mean, 0);
-            copy(logvar, half);
-            finish(items[i], std::move(posterior));
+            int64_t bad = 0;
+            Tensor posterior = posterior_of(mean, logvar, static_cast<int64_t>(i), bad);
+            finish(items[i], std::move(posterior), bad);
         }
     }
 
-    void finish(const Item& item, Tensor posterior) {
-        int64_t bad = 0;
-        for (float& value : posterior.data<float>()) {
-            if (std::isfinite(value)) continue;
-            value = 0;
-            ++bad;
-        }
+    void finish(const Item& item, Tensor posterior, int64_t bad) {
         if (bad > 0) {
             log::warning("{}: the VAE gave {} numbers that are not finite; they count as 0",
                          image(item.image_idx).path,

@@ -159,7 +159,8 @@ void Monitor::advise() {
 
 std::optional<double> Monitor::sweep() {
     constexpr std::array<double, 6> kWeights{0.4, 0.6, 0.8, 1.0, 1.2, 1.4};
-    const std::vector<double> losses = parts_.probe->sweep(*parts_.network, kWeights);
+    const std::vector<double> losses =
+        parts_.probe->sweep(*parts_.network, parts_.base_values, kWeights);
     const double best = best_weight(kWeights, losses);
     const char* words = "right as it is";
     if (best > 1.1) words = "not yet learned in full: more epochs or a higher rate would help";
@@ -171,7 +172,6 @@ std::optional<double> Monitor::sweep() {
 
 MonitorVerdict Monitor::at_end(MonitorState& state, const RunPlace& place) {
     MonitorVerdict verdict;
-    verdict.turn = turn_;
     if (advised_) verdict.advised_file = advised_->path;
     const bool is_off = parts_.options->probe_every_n_steps == 0;
     if (parts_.probe == nullptr || is_off) return verdict;

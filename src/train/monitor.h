@@ -30,7 +30,6 @@ struct MonitorVerdict {
     std::optional<double> probe_relative;
     std::optional<double> probe_trend;  // over the last third, see trend()
     std::optional<double> best_weight;  // at which the probe loss is least
-    std::optional<CurvePoint> turn;
     std::string advised_file;
 };
 
@@ -46,7 +45,7 @@ public:
         Probe* probe = nullptr;
         Validation* validation = nullptr;
         const Network* network = nullptr;
-        std::vector<float> base_values = {};  // parameters that change nothing
+        std::span<const float> base_values = {};  // parameters that change nothing
         EventSink* events = nullptr;
     };
     explicit Monitor(Parts parts) : parts_(std::move(parts)) {}

@@ -69,6 +69,56 @@ TEST_F(MonitorTest, MeasuringChangesNothing) {
     EXPECT_TRUE(told.ended[0].probe_trend.has_value());
 }
 
+TEST_F(MonitorTest, ADeviceThatRunsFullOnceIsMeasuredOn) {
+    TestDevice device;
+    Told told;
+    bool is_under_way = false;
+    CallbackSink sink{[&](const Event& event) {
+        is_under_way = is_under_way || std::holds_alternative<StepDone>(event);
+        told.sink.on_event(event);
+    }};
+    bool was_full = false;
+    device.before_step = [&](int64_t, int64_t) {
+        if (!is_under_way || was_full) return;
+        was_full = true;
+        throw Error(ErrorCode::kOutOfMemory, "the card is full");
+    };
+    EXPECT_EQ(TrainingRun::open(probed("full"), device)->train({}, sink).steps, 12);
+    EXPECT_TRUE(was_full);
+    EXPECT_EQ(told.probes.size(), 4U);
+    EXPECT_EQ(told.sweeps.size(), 1U);
+}
+
+// Magnitudes start as the lengths of the weight's rows: they are no part of what is weighed, so
+// that a network that has learned nothing has no effect at any weight.
+TEST_F(MonitorTest, TheWeightsOfARunWithMagnitudes) {
+    TrainOptions o = probed("dora");
+    o.network.network_args = {{"dora_wd", "True"}};
+    o.optimizer.learning_rate = 1e-12;
+    Told told;
+    train(o, told.sink);
+    ASSERT_EQ(told.sweeps.size(), 1U);
+    for (const double relative : told.sweeps[0].relative) EXPECT_NEAR(relative, 1, 1e-4);
+}
+
+TEST_F(MonitorTest, TheBaseModelIsAskedWithWeighedCaptions) {
+    const auto base_of = [](const std::string& name, const std::string& caption) {
+        const std::string folder = join_path(root_, name + "/2_dot");
+        make_directories(folder);
+        write_tiny_picture(join_path(folder, "dot.png"), 64, 7);
+        write_file_atomically(join_path(folder, "dot.txt"), caption);
+        TrainOptions o = probed(name);
+        o.dataset.train_data_dir = join_path(root_, name);
+        o.model.weighted_captions = true;
+        Told told;
+        train(o, told.sink);
+        double sum = 0;
+        for (const ExpectedLoss::Point& point : told.base.at(0).points) sum += point.loss;
+        return sum;
+    };
+    EXPECT_NE(base_of("even", "dot"), base_of("weighed", "(dot:3)"));
+}
+
 TEST_F(MonitorTest, AResumedRunKnowsTheBaseModel) {
     Told whole;
     train(probed("once"), whole.sink);

@@ -233,19 +233,19 @@ ProbeResult Probe::ask() {
     return result;
 }
 
-std::vector<double> Probe::sweep(const Network& network, std::span<const double> weights) {
+std::vector<double> Probe::sweep(const Network& network,
+                                 std::span<const float> base,
+                                 std::span<const double> weights) {
     const std::vector<float> values = read_floats(*parts_.buffers->values);
-    const std::vector<float> start = initial_values(network, parts_.seed);
     std::vector<double> found;
     for (const double weight : weights) {
         std::vector<float> scaled = values;
         for (const ParameterEntry& entry : network.entries()) {
             const auto first = static_cast<size_t>(entry.offset);
             const auto end = first + static_cast<size_t>(entry.count);
+            const std::span<const float> start = base.subspan(first, end - first);
             const bool starts_at_zero =
-                std::all_of(start.begin() + static_cast<std::ptrdiff_t>(first),
-                            start.begin() + static_cast<std::ptrdiff_t>(end),
-                            [](float value) { return value == 0; });
+                std::all_of(start.begin(), start.end(), [](float value) { return value == 0; });
             if (!starts_at_zero) continue;
             for (size_t i = first; i < end; ++i) scaled[i] *= static_cast<float>(weight);
         }

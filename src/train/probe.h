@@ -87,9 +87,10 @@ public:
 
     // The model as it stands.
     [[nodiscard]] ProbeResult ask();
-    // relative of the model with its LoRA at other weights: `weighted` entries (those that start at
-    // zero, once a module) are multiplied.
+    // relative of the model with its LoRA at other weights: entries that are zero in `base`, which
+    // has no effect, are multiplied (once a module).
     [[nodiscard]] std::vector<double> sweep(const Network& network,
+                                            std::span<const float> base,
                                             std::span<const double> weights);
 
 private:

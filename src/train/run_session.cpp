@@ -103,10 +103,10 @@ struct TrainingRun::Impl::Session {
         const TensorSource base = merged_source(
             *impl.backend, impl.info, impl.options.network, file_source(impl.model_file));
         weights.add_source(base);
-        untrained = std::make_shared<const std::vector<float>>(impl.start_values(base));
-        weights.add_source(network_source(network(), untrained));
         without_effect = initial_values(network(), impl.identity.seed);
         fill_magnitudes(network(), impl.info, base, impl.dtype, without_effect);
+        untrained = std::make_shared<const std::vector<float>>(impl.start_values(without_effect));
+        weights.add_source(network_source(network(), untrained));
         ema = make_ema(impl.options.optimizer, *impl.backend, buffers, network());
         weight_norms = make_weight_norms(impl.options.network, *impl.backend, buffers, network());
         progress = impl.fill_buffers(buffers, *untrained, optimizer, ema.get());
@@ -287,7 +287,8 @@ struct TrainingRun::Impl::Session {
 void TrainingRun::Impl::compile_evaluator(WeightStore& weights, const ParameterBuffers& buffers) {
     if (!evaluator) return;
     const auto wrong = attempt([&] {
-        if (max_piece > 0 && evaluator->largest_piece() > max_piece) {
+        const bool is_too_large = max_piece > 0 && evaluator->largest_piece() > max_piece;
+        if (is_too_large || evaluator->is_compiled()) {
             evaluator->replan(step->arena_bytes(), max_piece);
         }
         evaluator->compile(weights, buffers);

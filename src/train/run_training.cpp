@@ -54,8 +54,10 @@ void TrainingRun::Impl::check_state(bool with_data) const {
     StateSummary saved = read_state_summary(resume);
     Settings settings = fixed();
     if (!with_data) {
-        settings.erase("train_data_dir");
-        saved.fixed.erase("train_data_dir");
+        for (const char* pictures : {"train_data_dir", "loss mask"}) {
+            settings.erase(pictures);
+            saved.fixed.erase(pictures);
+        }
     }
     const Diagnostics warnings = compare_settings(saved, settings, free_settings(options));
     if (with_data) log_diagnostics(warnings);
@@ -104,6 +106,10 @@ void TrainingRun::Impl::drop_pictures(const std::vector<UnreadablePicture>& unre
     fill_plan();
 }
 
+void TrainingRun::Impl::add_masks(const EncodeRequest& request, LatentStore& store) const {
+    if (options.loss.has_mask()) load_loss_masks(request, options.loss.alpha_mask, store);
+}
+
 LatentStore TrainingRun::Impl::encode(EventSink& events) {
     EncodeRequest request = encode_request();
     request.on_progress = [&events](int64_t done, int64_t total) {
@@ -113,14 +119,10 @@ LatentStore TrainingRun::Impl::encode(EventSink& events) {
                                            .redraw = !options.latents.cache_latents,
                                            .latent_scale = vae.latent_scale};
     LatentStore store(store_options, data.dataset.images.size());
-    const LossOptions& loss = options.loss;
-    if (changes_pixels()) {
-        if (loss.has_mask()) load_loss_masks(request, loss.alpha_mask, store);
-        return store;
-    }
-    const std::vector<UnreadablePicture> unreadable = encode_latents(request, store);
+    std::vector<UnreadablePicture> unreadable;
+    if (!changes_pixels()) unreadable = encode_latents(request, store);
     if (unreadable.empty()) {
-        if (loss.has_mask()) load_loss_masks(request, loss.alpha_mask, store);
+        add_masks(request, store);
         return store;
     }
     drop_pictures(unreadable);
@@ -129,7 +131,7 @@ LatentStore TrainingRun::Impl::encode(EventSink& events) {
     if (!encode_latents(request, again).empty()) {
         throw Error(ErrorCode::kData, "pictures changed while they were read");
     }
-    if (loss.has_mask()) load_loss_masks(request, loss.alpha_mask, again);
+    add_masks(request, again);
     return again;
 }
 
@@ -145,8 +147,7 @@ LatentStore TrainingRun::Impl::encode_validation() {
                           validation.dataset.images.size());
         const std::vector<UnreadablePicture> unreadable = encode_latents(request, store);
         if (unreadable.empty()) {
-            const LossOptions& loss = options.loss;
-            if (loss.has_mask()) load_loss_masks(request, loss.alpha_mask, store);
+            add_masks(request, store);
             return store;
         }
         data::Dataset kept = std::move(validation.dataset);
@@ -160,10 +161,8 @@ LatentStore TrainingRun::Impl::encode_validation() {
     }
 }
 
-std::vector<float> TrainingRun::Impl::start_values(const TensorSource& base) const {
+std::vector<float> TrainingRun::Impl::start_values(std::vector<float> values) const {
     const Network& network = step->model().network;
-    std::vector<float> values = initial_values(network, identity.seed);
-    fill_magnitudes(network, info, base, dtype, values);
     const std::string& path = options.network.network_weights;
     if (path.empty()) return values;
     const LoadReport report = load_lora(path, network, values);

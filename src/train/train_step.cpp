@@ -108,7 +108,9 @@ ir::Graph build_step_graph(const TrainModel& model,
     ir::Graph graph;
     ir::Builder builder(graph);
     nn::NetContext net = net_context(builder, model);
-    if (options.drops) net.dropout_key = builder.input("dropout_key", DType::kI32, Shape{4});
+    if (!options.forward_only && model.attachments.drops()) {
+        net.dropout_key = builder.input("dropout_key", DType::kI32, Shape{4});
+    }
     const int64_t n = shape.batch;
     const Shape image{n, model.info.unet.in_channels, shape.latent_height, shape.latent_width};
     const ValueId latents = builder.input("latents", DType::kF32, image);
@@ -167,7 +169,7 @@ ir::Graph build_step_graph(const TrainModel& model,
                                 loss.loss,
                                 {.loss_scale = 1.0 / accumulation,
                                  .destinations = {},
-                                 .accumulate = accumulation > 1 || options.max_piece > 0,
+                                 .accumulate = options.accumulates(),
                                  .is_frozen = [&](const std::string& name) {
                                      const ParameterEntry* entry = model.network.find(name);
                                      return entry != nullptr && options.frozen.has(entry->part);
@@ -303,6 +305,7 @@ void TrainStep::write_factors(const Planned& planned, const StepInputs& inputs) 
         target_latent.push_back(target.of_latent);
         target_noise.push_back(target.of_noise);
         weights.push_back(static_cast<float>(inputs.loss_weights[i] * weight));
+        if (!has_threshold(options_.loss)) continue;
         thresholds.push_back(static_cast<float>(
             diffusion::huber_threshold(options_.huber, inputs.timesteps[i], ac)));
     }
@@ -312,7 +315,7 @@ void TrainStep::write_factors(const Planned& planned, const StepInputs& inputs) 
     write(planned, "target.of_latent", bytes_of(target_latent));
     write(planned, "target.of_noise", bytes_of(target_noise));
     write(planned, "loss_weights", bytes_of(weights));
-    write(planned, "huber_c", bytes_of(thresholds));
+    if (has_threshold(options_.loss)) write(planned, "huber_c", bytes_of(thresholds));
     for (float& weight : weights) weight *= static_cast<float>(loss_scale_);
     write(planned, "gradient_weights", bytes_of(weights));
 }
@@ -377,10 +380,6 @@ std::vector<int64_t> TrainStep::pieces_of(int64_t batch) const {
     return pieces;
 }
 
-bool TrainStep::accumulates() const {
-    return options_.gradient_accumulation_steps > 1 || options_.max_piece > 0;
-}
-
 int64_t TrainStep::largest_piece() const {
     int64_t most = 0;
     for (const auto& [shape, planned] : shapes_) most = std::max(most, shape.batch);
@@ -421,9 +420,7 @@ StepResult TrainStep::run_piece(const StepInputs& inputs) {
     }
     if (options_.masks_loss) write_mask(planned, inputs);
     if (options_.weighs_tokens && !context_) write_token_weights(planned, inputs);
-    if (options_.drops) {
-        write(planned, "dropout_key", std::as_bytes(std::span(inputs.dropout_key)));
-    }
+    write(planned, "dropout_key", std::as_bytes(std::span(inputs.dropout_key)));
     write_factors(planned, inputs);
     planned.executable->run();
 

@@ -43,7 +43,6 @@ struct TrainStepOptions {
     diffusion::HuberOptions huber;
     bool masks_loss = false;                  // by StepInputs::mask
     bool weighs_tokens = false;               // by StepInputs::token_weights
-    bool drops = false;                       // the network has dropouts; StepInputs::dropout_key
     int64_t gradient_accumulation_steps = 1;  // above 1: gradients are added to the buffer
     int64_t max_piece = 0;                    // most samples that run at once; 0: whole batches
     bool forward_only = false;                // losses without gradients
@@ -53,7 +52,11 @@ struct TrainStepOptions {
     // Gradients are multiplied by set_loss_scale(): the input "gradient_weights" [N] takes the
     // place of "loss_weights" in the backward pass.
     bool scale_loss = false;
-    plan::PlanOptions plan;
+    plan::PlanOptions plan = {};
+    // Gradients are added to the buffer.
+    [[nodiscard]] bool accumulates() const {
+        return gradient_accumulation_steps > 1 || max_piece > 0;
+    }
 };
 
 struct StepInputs {
@@ -107,7 +110,9 @@ public:
     // may be anything, also not finite.
     StepResult run(const StepInputs& inputs);
     // Gradients are added: somebody has to zero the buffer after each update.
-    [[nodiscard]] bool accumulates() const;
+    [[nodiscard]] bool accumulates() const { return options_.accumulates(); }
+    // Its plans are used up: replan() before the next compile().
+    [[nodiscard]] bool is_compiled() const { return inputs_ != nullptr; }
     // Most samples that run at once.
     [[nodiscard]] int64_t largest_piece() const;
 

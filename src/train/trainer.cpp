@@ -28,7 +28,6 @@ Trainer::Trainer(Parts parts, Progress progress)
         progress_.loss_scale = parts_.scaler->state();
         parts_.micro_step->set_loss_scale(parts_.scaler->state().scale);
     }
-    updated_ = progress_;
 }
 
 RunResult Trainer::run(const std::stop_token& stop) {
@@ -94,7 +93,9 @@ void Trainer::accumulate(const data::Batch& batch) {
         throw Error(ErrorCode::kNumeric, fmt::format("the loss is {}", result_.loss));
     }
     if (std::isfinite(result_.loss)) progress_.losses.add(batch.batch_idx, result_.loss);
-    relative_loss_ = parts_.monitor->relative(result_.losses, inputs.timesteps);
+    if (batch.is_update) {
+        relative_loss_ = parts_.monitor->relative(result_.losses, inputs.timesteps);
+    }
     progress_.next_epoch = batch.ends_epoch ? batch.epoch + 1 : batch.epoch;
     progress_.next_batch = batch.ends_epoch ? 0 : batch.batch_idx + 1;
 }
@@ -155,7 +156,7 @@ void Trainer::save_due(const data::Batch& batch) {
     // Before the files, so that a state knows of it.
     parts_.monitor->after_step(progress_.monitor, place(), last_step_ms_);
     if (batch.ends_epoch) parts_.monitor->after_epoch(progress_.monitor, place());
-    updated_ = progress_;
+    updated_.monitor = progress_.monitor;
     parts_.saver->after_step(progress_, batch.epoch);
     if (parts_.previews != nullptr) parts_.previews->after_step(progress_.step, batch.epoch);
     if (batch.ends_epoch) {

@@ -341,26 +341,27 @@ std::string TrainingRun::Impl::memory_hint(const std::vector<StepShape>& shapes)
     return remedy_hint(step_memory(model), largest, remedies);
 }
 
+// What every forward pass computes, whether it trains or measures.
+TrainStepOptions TrainingRun::Impl::loss_options() const {
+    return {.loss_weight = options.loss.weight,
+            .zero_terminal_snr = options.loss.zero_terminal_snr,
+            .perturbs_noise = options.loss.noise.ip_noise_gamma != 0,
+            .loss = loss_kind(options.loss),
+            .huber = huber_options(options.loss),
+            .masks_loss = options.loss.has_mask(),
+            .weighs_tokens = options.model.weighted_captions};
+}
+
 void TrainingRun::Impl::make_step() {
     TrainModel model = make_model(options.network);
     const size_t arena_limit = step_memory(model).arena_limit(model);
-    step = std::make_unique<TrainStep>(
-        *backend,
-        std::move(model),
-        TrainStepOptions{.loss_weight = options.loss.weight,
-                         .zero_terminal_snr = options.loss.zero_terminal_snr,
-                         .perturbs_noise = options.loss.noise.ip_noise_gamma != 0,
-                         .loss = loss_kind(options.loss),
-                         .huber = huber_options(options.loss),
-                         .masks_loss = options.loss.has_mask(),
-                         .weighs_tokens = options.model.weighted_captions,
-                         .drops = read_network_args(options.network).dropout.any() &&
-                                  !options.network.dim_from_weights,
-                         .gradient_accumulation_steps = options.length.gradient_accumulation_steps,
-                         .cache_contexts = captions_are_fixed(),
-                         .scale_loss = dtype == DType::kF16,
-                         .plan = {.max_arena_bytes = arena_limit,
-                                  .recompute_all = options.device.gradient_checkpointing}});
+    TrainStepOptions wanted = loss_options();
+    wanted.gradient_accumulation_steps = options.length.gradient_accumulation_steps;
+    wanted.cache_contexts = captions_are_fixed();
+    wanted.scale_loss = dtype == DType::kF16;
+    wanted.plan = {.max_arena_bytes = arena_limit,
+                   .recompute_all = options.device.gradient_checkpointing};
+    step = std::make_unique<TrainStep>(*backend, std::move(model), wanted);
     const std::vector<StepShape> shapes = step_shapes();
     const std::optional<Error> wrong = attempt([&] {
         for (const StepShape& shape : shapes) step->add_shape(shape);
@@ -390,16 +391,11 @@ void TrainingRun::Impl::make_evaluator() {
     budget.max_timestep = options.loss.max_timestep;
     probe_plan = plan_probe(data, budget);
     if (probe_plan.empty() && validation.buckets.empty()) return;
-    TrainStepOptions wanted{.loss_weight = options.loss.weight,
-                            .zero_terminal_snr = options.loss.zero_terminal_snr,
-                            .perturbs_noise = options.loss.noise.ip_noise_gamma != 0,
-                            .loss = loss_kind(options.loss),
-                            .huber = huber_options(options.loss),
-                            .masks_loss = options.loss.has_mask(),
-                            .max_piece = max_piece,
-                            .forward_only = true,
-                            .cache_contexts = true,
-                            .plan = {.max_arena_bytes = step->arena_bytes()}};
+    TrainStepOptions wanted = loss_options();
+    wanted.max_piece = max_piece;
+    wanted.forward_only = true;
+    wanted.cache_contexts = true;
+    wanted.plan.max_arena_bytes = step->arena_bytes();
     evaluator = std::make_unique<TrainStep>(*backend, step->model(), wanted);
     const auto wrong = attempt([&] {
         for (const ProbeBatch& question : probe_plan.batches) {

@@ -4,12 +4,11 @@
 
 namespace lora::train {
 
-TurnWatch::TurnWatch(std::vector<CurvePoint> points) {
+TurnWatch::TurnWatch(std::span<const CurvePoint> points) {
     for (const CurvePoint& point : points) add(point);
 }
 
 bool TurnWatch::add(const CurvePoint& point) {
-    points_.push_back(point);
     if (!lowest_ || point.value < lowest_->value) {
         lowest_ = point;
         num_above_ = 0;

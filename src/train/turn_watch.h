@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <vector>
 
 namespace lora::train {
 
@@ -23,16 +22,14 @@ public:
     static constexpr double kTolerance = 0.002;
 
     TurnWatch() = default;
-    explicit TurnWatch(std::vector<CurvePoint> points);
+    explicit TurnWatch(std::span<const CurvePoint> points);
 
     // True when the curve turns with this point.
     bool add(const CurvePoint& point);
     // The lowest point, when the curve has turned there.
     [[nodiscard]] std::optional<CurvePoint> turn() const;
-    [[nodiscard]] const std::vector<CurvePoint>& points() const { return points_; }
 
 private:
-    std::vector<CurvePoint> points_;
     std::optional<CurvePoint> lowest_;
     int64_t num_above_ = 0;  // in a row, up to now
 };

@@ -56,6 +56,7 @@ struct TrainingRun::Impl {
     [[nodiscard]] StepMemory step_memory(const TrainModel& model) const;
     [[nodiscard]] size_t host_bytes(const Network& network) const;
     [[nodiscard]] std::string memory_hint(const std::vector<StepShape>& shapes) const;
+    [[nodiscard]] TrainStepOptions loss_options() const;
     void make_step();
     // For what is measured while training.
     void make_evaluator();
@@ -72,9 +73,10 @@ struct TrainingRun::Impl {
     void check_state(bool with_data) const;
     void drop_pictures(const std::vector<UnreadablePicture>& unreadable);
     [[nodiscard]] LatentStore encode(EventSink& events);
+    void add_masks(const EncodeRequest& request, LatentStore& store) const;
     [[nodiscard]] LatentStore encode_validation();
-    // `base`: the model's tensors, as merged_source() gives them.
-    [[nodiscard]] std::vector<float> start_values(const TensorSource& base) const;
+    // The network as a fresh run finds it: `without_effect`, or what network_weights holds.
+    [[nodiscard]] std::vector<float> start_values(std::vector<float> without_effect) const;
     // First values, or those of the state that is resumed.
     [[nodiscard]] Progress fill_buffers(const ParameterBuffers& buffers,
                                         std::span<const float> start,

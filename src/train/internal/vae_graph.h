@@ -12,4 +12,11 @@ namespace lora::train {
                                             int64_t batch,
                                             data::ImageSize size);
 
+// Sample i of those outputs [N, C, h, w] as one posterior [2 C, h, w], mean first; numbers that are
+// not finite count as 0, and into `num_bad`.
+[[nodiscard]] Tensor posterior_of(const Tensor& mean,
+                                  const Tensor& logvar,
+                                  int64_t i,
+                                  int64_t& num_bad);
+
 }  // namespace lora::train
