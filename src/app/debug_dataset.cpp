@@ -12,6 +12,7 @@
 #include "data/loader.h"
 #include "io/png.h"
 #include "train/batch_encoder.h"
+#include "train/run_settings.h"
 
 namespace lora::app {
 namespace {
@@ -73,7 +74,7 @@ class Viewer {
 public:
     Viewer(const train::TrainOptions& options, config::Language language)
         : options_(options), zh_(language == config::Language::kChinese) {
-        data::ScanResult found = data::scan_dataset(options.dataset);
+        data::ScanResult found = data::scan_dataset(train::dataset_options(options, seed()));
         for (const Diagnostic& d : found.diagnostics) log::info("{}: {}", d.place, d.text);
         data_ = data::assign_buckets(std::move(found.dataset), data::BucketChooser(options.bucket));
         data::LoaderOptions loading;
@@ -82,11 +83,8 @@ public:
         loading.flip_aug = options.latents.flip_aug;
         loading.gradient_accumulation_steps = options.length.gradient_accumulation_steps;
         loading.caption = options.caption;
-        loading.plan = data::plan_steps(
-            data_.num_batches(options.latents.train_batch_size),
-            {.gradient_accumulation_steps = options.length.gradient_accumulation_steps,
-             .max_train_steps = options.length.max_train_steps,
-             .max_train_epochs = options.length.max_train_epochs});
+        loading.plan = data::plan_steps(data_.num_batches(options.latents.train_batch_size),
+                                        train::step_options(options.length));
         plan_ = loading.plan;
         maker_ = std::make_unique<data::BatchMaker>(data_, loading, [](int64_t, bool) {
             return Tensor(DType::kF32, {4, 1, 1});

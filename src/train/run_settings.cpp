@@ -246,6 +246,19 @@ DType compute_dtype(const DeviceOptions& options,
     return DType::kF32;
 }
 
+data::DatasetOptions dataset_options(const TrainOptions& options, uint64_t seed) {
+    data::DatasetOptions wanted = options.dataset;
+    wanted.validation_split = options.monitor.validation_split;
+    wanted.validation_seed = options.monitor.validation_seed.value_or(seed);
+    return wanted;
+}
+
+data::StepOptions step_options(const LengthOptions& options) {
+    return {.gradient_accumulation_steps = options.gradient_accumulation_steps,
+            .max_train_steps = options.max_train_steps,
+            .max_train_epochs = options.max_train_epochs};
+}
+
 ir::LossKind loss_kind(const LossOptions& options) {
     for (const ir::LossKind kind :
          {ir::LossKind::kL2, ir::LossKind::kL1, ir::LossKind::kHuber, ir::LossKind::kSmoothL1}) {

@@ -8,6 +8,7 @@
 #include "backend/backend.h"
 #include "base/diagnostic.h"
 #include "data/epoch_plan.h"
+#include "data/steps.h"
 #include "train/lr_schedule.h"
 #include "train/optimizer.h"
 #include "train/state.h"
@@ -27,6 +28,10 @@ namespace lora::train {
 [[nodiscard]] DType compute_dtype(const DeviceOptions& options,
                                   const backend::Backend& backend,
                                   Diagnostics& warnings);
+
+// The pictures of the run, some of them set aside; `seed` is the run's.
+[[nodiscard]] data::DatasetOptions dataset_options(const TrainOptions& options, uint64_t seed);
+[[nodiscard]] data::StepOptions step_options(const LengthOptions& options);
 
 // Of loss_type and its threshold. Errors  kConfig naming the word that is not known.
 [[nodiscard]] ir::LossKind loss_kind(const LossOptions& options);

@@ -160,10 +160,7 @@ void TrainingRun::Impl::settle_model_options() {
 }
 
 void TrainingRun::Impl::scan() {
-    data::DatasetOptions wanted = options.dataset;
-    wanted.validation_split = options.monitor.validation_split;
-    wanted.validation_seed = validation_seed();
-    data::ScanResult found = data::scan_dataset(wanted);
+    data::ScanResult found = data::scan_dataset(dataset_options(options, identity.seed));
     plan.warnings.insert(plan.warnings.end(), found.diagnostics.begin(), found.diagnostics.end());
     if (options.monitor.validation_split > 0) {
         if (found.validation.empty()) {
@@ -201,11 +198,8 @@ void TrainingRun::Impl::scan() {
 }
 
 void TrainingRun::Impl::plan_steps() {
-    steps =
-        data::plan_steps(data.num_batches(options.latents.train_batch_size),
-                         {.gradient_accumulation_steps = options.length.gradient_accumulation_steps,
-                          .max_train_steps = options.length.max_train_steps,
-                          .max_train_epochs = options.length.max_train_epochs});
+    steps = data::plan_steps(data.num_batches(options.latents.train_batch_size),
+                             step_options(options.length));
     check_lr_schedule(lr_schedule_options(options.optimizer, steps.max_train_steps));
     const Rates rates = base_rates(options.optimizer, options.network);
     const FrozenParts at_end = frozen_parts(options.network, steps.num_epochs);

@@ -1,6 +1,7 @@
 """Pictures, captions and settings from elsewhere: folder names, data sets described in files, imported settings."""
 import json
 import os
+import re
 import shutil
 import subprocess
 import unittest
@@ -148,6 +149,15 @@ caption_prefix = "big,"
         self.assertEqual(os.listdir(self.path("out")), ["debug_dataset"])  # nothing was trained
         escaped = subprocess.run([BIN, *args], input=b"\x1b", env=environment(), timeout=300, capture_output=True)
         self.assertEqual(escaped.stdout.decode("utf-8").count("step 1/4"), 1)
+
+    def test_pictures_that_are_set_aside_are_not_shown(self):
+        self.make_data(name="1_zorp")
+        args = self.train_args(steps=None, max_train_epochs=1, validation_split=0.25)
+        told, _ = self.dry_run(*args)
+        self.check(run(*args, "--debug_dataset"), 0)
+        with open(self.path("out", "debug_dataset", "index.html"), encoding="utf-8") as file:
+            shown = set(re.findall(r"zorp_\d\d\.png", file.read()))
+        self.assertEqual((told["images"], len(shown)), (3, 3))
 
     def test_the_batch_by_memory(self):
         # M103. The planner sets 4 MiB aside for inputs.
