@@ -188,16 +188,14 @@ void check_vocabulary(const CheckContext& context,
         // Sentences and triggers of the user's own are no misspelt tags.
         if (std::count(tag.begin(), tag.end(), ' ') > 4) continue;
         if (where.size() * 2 > captions.size() && captions.size() > 2) continue;
-        std::string near = words_are_known(context, tag) ? "" : context.classes.nearest(tag);
+        if (words_are_known(context, tag)) continue;
+        const int limit = tag.size() < 8 ? 1 : 2;
+        std::string near = context.classes.nearest(tag);
         for (const auto& [other, others] : users) {
-            if (!near.empty() || others.size() < 3 || others.size() < 3 * where.size()) continue;
-            if (words_are_known(context, tag)) break;
-            if (edit_distance(tag, other, tag.size() < 8 ? 1 : 2) <= (tag.size() < 8 ? 1 : 2)) {
-                near = other;
-            }
+            if (!near.empty()) break;
+            if (others.size() < 3 || others.size() < 3 * where.size()) continue;
+            if (edit_distance(tag, other, limit) <= limit) near = other;
         }
-        const bool unknown = near.empty() && !words_are_known(context, tag);
-        if (near.empty() && !unknown) continue;
         for (const Caption* caption : where) {
             context.add(near.empty() && where.size() > 2 ? kNote : kWarning,
                         near.empty() ? "unknown_tag" : "misspelt_tag",
