@@ -38,19 +38,25 @@ size_t extension_dot(std::string_view name) {
     return dot;
 }
 
-// `<name>.tmp-<pid>-<n>` beside the target; the name is shortened when the system's limit asks.
+constexpr std::string_view kTemporary = ".tmp-";
+
+// What of a name stands before a suffix: all of it, or as much as the system's limit leaves.
+std::string_view kept_of(std::string_view name, size_t suffix_size) {
+    if (name.size() + suffix_size <= native::kMaxNameBytes) return name;
+    size_t size = native::kMaxNameBytes - suffix_size;
+    while (size > 0 && (static_cast<unsigned char>(name[size]) & 0xC0U) == 0x80U) --size;
+    return name.substr(0, size);
+}
+
+// `<name>.tmp-<pid>-<n>` beside the target.
 std::string temporary_name(const std::string& path) {
     static std::atomic<uint64_t> counter{0};
     const std::string suffix =
-        fmt::format(".tmp-{}-{}", native::process_id(), counter.fetch_add(1));
+        fmt::format("{}{}-{}", kTemporary, native::process_id(), counter.fetch_add(1));
     const std::string name = base_name(path);
-    std::string kept = name;
-    if (kept.size() + suffix.size() > native::kMaxNameBytes) {
-        size_t size = native::kMaxNameBytes - suffix.size();
-        while (size > 0 && (static_cast<unsigned char>(kept[size]) & 0xC0U) == 0x80U) --size;
-        kept.resize(size);
-    }
-    return path.substr(0, path.size() - name.size()) + kept + suffix;
+    std::string temporary = path.substr(0, path.size() - name.size());
+    temporary += kept_of(name, suffix.size());
+    return temporary += suffix;
 }
 
 }  // namespace
@@ -90,6 +96,12 @@ std::string extension(std::string_view path) {
 
 std::string without_extension(std::string_view path) {
     return std::string(path.substr(0, path.size() - extension(path).size()));
+}
+
+bool is_temporary_of(std::string_view name, std::string_view target) {
+    const size_t at = name.rfind(kTemporary);
+    if (at == std::string_view::npos) return false;
+    return name.substr(0, at) == kept_of(target, name.size() - at);
 }
 
 void make_directories(const std::string& path) {

@@ -35,6 +35,9 @@ void remove_file_if_exists(const std::string& path);
 [[nodiscard]] std::string extension(std::string_view path);
 [[nodiscard]] std::string without_extension(std::string_view path);
 
+// Whether AtomicFile may have begun the first for the second; both are base names.
+[[nodiscard]] bool is_temporary_of(std::string_view name, std::string_view target);
+
 struct DirectoryEntry {
     std::string name;  // base name, UTF-8
     bool is_directory = false;

@@ -137,6 +137,17 @@ TEST_F(FileTest, NamesAsLongAsTheSystemAllowsCanBeWritten) {
     EXPECT_EQ(list_directory(folder_)[0].name, name);
 }
 
+TEST_F(FileTest, TemporaryNamesTellTheirTarget) {
+    for (const std::string& name : {std::string("a.txt"), std::string(249, 'n'), kChineseName}) {
+        const AtomicFile file(path(name));
+        ASSERT_EQ(num_entries(), 1U);
+        const std::string begun = list_directory(folder_)[0].name;
+        EXPECT_TRUE(is_temporary_of(begun, name)) << begun;
+        EXPECT_FALSE(is_temporary_of(begun, "x" + name)) << begun;
+        EXPECT_FALSE(is_temporary_of(name, name)) << name;
+    }
+}
+
 TEST_F(FileTest, WithoutCommitTheTargetStaysAsItWas) {
     write_file_atomically(path("a"), std::string_view("old"));
     {

@@ -267,14 +267,18 @@ TEST_F(DataCheckTest, UndoOfAnInterruptedRunAndOfFilesChangedSince) {
     put("5_a/x.txt", "one");
     put("5_a/y.txt", "two");
     put("5_a/z.txt", "three");
+    const std::string long_name = std::string(246, 'n') + ".txt";  // its temporary one is cut
     const auto before = every_byte();
     change_files(folder_,
                  {{folder_ + "/5_a/x.txt", "1"},
                   {folder_ + "/5_a/y.txt", std::nullopt},
-                  {folder_ + "/5_a/new.txt", "4"}});
+                  {folder_ + "/5_a/new.txt", "4"},
+                  {folder_ + "/5_a/" + long_name, "5"}});
     // As if the run had ended before the first file, with another half-written.
     put("5_a/x.txt", "one");
+    remove_file_if_exists(folder_ + "/5_a/" + long_name);
     put("5_a/y.txt.tmp-1-1", "hal");
+    put("5_a/" + long_name.substr(0, 242) + ".tmp-1-2", "fou");
     EXPECT_EQ(undo_changes(folder_).restored, 2);
     EXPECT_TRUE(every_byte() == before);
     change_files(folder_, {{folder_ + "/5_a/x.txt", "1"}});

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -15,9 +17,7 @@ namespace lora::tools {
 namespace {
 
 std::string hash_of(const std::string& bytes) {
-    Sha256 hash;
-    hash.update(bytes);
-    return hash.hex_digest();
+    return sha256_hex(std::as_bytes(std::span(bytes)));
 }
 
 // Numbers of the journals that lie there, ascending.
@@ -33,14 +33,19 @@ std::vector<int64_t> journals(const std::string& undo_folder) {
     return out;
 }
 
-// Files that a killed run had begun to write beside the target.
-void remove_leftovers(const std::string& path) {
-    const std::string folder = parent_path(path);
-    if (!is_directory(folder)) return;
-    const std::string start = base_name(path) + ".tmp-";
-    for (const DirectoryEntry& entry : list_directory(folder)) {
-        if (!entry.is_directory && entry.name.starts_with(start)) {
-            remove_file_if_exists(join_path(folder, entry.name));
+// Files that a killed run had begun to write beside the targets.
+void remove_leftovers(const std::vector<std::string>& targets) {
+    std::map<std::string, std::vector<std::string>> by_folder;
+    for (const std::string& path : targets) by_folder[parent_path(path)].push_back(base_name(path));
+    for (const auto& [folder, names] : by_folder) {
+        if (!is_directory(folder)) continue;
+        for (const DirectoryEntry& entry : list_directory(folder)) {
+            const auto begun = [&](const std::string& name) {
+                return is_temporary_of(entry.name, name);
+            };
+            if (!entry.is_directory && std::any_of(names.begin(), names.end(), begun)) {
+                remove_file_if_exists(join_path(folder, entry.name));
+            }
         }
     }
 }
@@ -115,13 +120,17 @@ UndoReport undo_changes(const std::string& folder) {
     const std::string journal = join_path(own, "journal.json");
     UndoReport report;
     const Json written = parse_json(read_text_file(journal), journal);
+    const auto path_of = [&](const Json& row) {
+        std::string name = row.at("path").get<std::string>();
+        return to_path(name).is_absolute() ? name : join_path(folder, name);
+    };
+    std::vector<std::string> paths;
+    for (const Json& row : written.at("files")) paths.push_back(path_of(row));
+    remove_leftovers(paths);
     for (const Json& row : written.at("files")) {
-        const std::string name = row.at("path").get<std::string>();
-        const bool whole = to_path(name).is_absolute();
-        const std::string path = whole ? name : join_path(folder, name);
+        const std::string path = path_of(row);
         const auto now = bytes_of(path);
         const std::string hash = now ? hash_of(*now) : "";
-        remove_leftovers(path);
         if (hash == row.value("before", "")) continue;  // never reached
         if (hash != row.value("after", "")) {
             report.kept.push_back(path);
