@@ -159,6 +159,14 @@ caption_prefix = "big,"
             shown = set(re.findall(r"zorp_\d\d\.png", file.read()))
         self.assertEqual((told["images"], len(shown)), (3, 3))
 
+    @unittest.skipIf(os.name == "nt", "names are UTF-16 there")
+    def test_a_folder_whose_name_is_no_utf8(self):
+        self.make_data(name=os.fsdecode(b"2_zorp \xff"))
+        done = subprocess.run([BIN, *self.train_args(), "--dry_run", "--json"], env=environment(), timeout=300,
+                              capture_output=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["folders"][0]["name"], "2_zorp \ufffd")
+
     def test_the_batch_by_memory(self):
         # M103. The planner sets 4 MiB aside for inputs.
         self.make_data()

@@ -39,7 +39,7 @@ int run_convert(const Context& context, const config::Loaded& loaded) {
                                   {"bytes", bytes},
                                   {"tensors", report.tensors},
                                   {"notes", report.notes}};
-        print_out(json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace) + "\n");
+        print_json(json);
         return 0;
     }
     const bool zh = context.language == config::Language::kChinese;

@@ -16,7 +16,7 @@ const char* word(Severity severity) {
     return severity == Severity::kWarning ? "warning" : "note";
 }
 
-void print_json(const tools::CheckReport& report) {
+void print_findings(const tools::CheckReport& report) {
     OrderedJson rows = OrderedJson::array();
     for (const tools::CheckFinding& finding : report.findings) {
         rows.push_back({{"severity", word(finding.severity)},
@@ -25,7 +25,7 @@ void print_json(const tools::CheckReport& report) {
                         {"message", finding.message},
                         {"fix", finding.fix}});
     }
-    print_out(rows.dump(1, ' ', false, OrderedJson::error_handler_t::replace) + "\n");
+    print_json(rows, 1);
 }
 
 void print_table(const tools::CheckReport& report) {
@@ -88,7 +88,7 @@ int run_data(const Context& /*context*/, const config::Loaded& loaded) {
         write_file_atomically(settings.text("html"),
                               tools::data_report_html(report, options.folder));
     }
-    settings.flag("json") ? print_json(report) : print_table(report);
+    settings.flag("json") ? print_findings(report) : print_table(report);
     return report.count(Severity::kError) > 0 ? 1 : 0;
 }
 

@@ -61,7 +61,7 @@ int run_demo(const Context& context, const config::Loaded& loaded) {
     report["seconds_of_training"] = trained.count();
     write_file_atomically(join_path(options.out, "report.json"), report.dump(2) + "\n");
     if (settings.flag("json")) {
-        print_out(report.dump() + "\n");
+        print_json(report);
     } else {
         print_out(judgement.verdict.line() + "\n");
     }

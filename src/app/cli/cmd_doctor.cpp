@@ -92,7 +92,7 @@ int run_doctor(const Context& context, const config::Loaded& loaded) {
                                   {"device", backend->device_description()},
                                   {"dtype", dtype_name(backend->preferred_dtype())},
                                   {"advice", {precision.en, memory.en}}};
-        print_out(json.dump() + "\n");
+        print_json(json);
         return 0;
     }
     const bool zh = context.language == config::Language::kChinese;

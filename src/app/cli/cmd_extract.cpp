@@ -46,7 +46,7 @@ int run_extract(const Context& context, const config::Loaded& loaded) {
                                   {"text_encoder", report.has_text_encoder},
                                   {"kept_share", report.kept_share},
                                   {"notes", report.notes}};
-        print_out(json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace) + "\n");
+        print_json(json);
         return 0;
     }
     const bool zh = context.language == config::Language::kChinese;

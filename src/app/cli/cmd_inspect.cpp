@@ -158,7 +158,7 @@ int run_inspect(const Context& context, const config::Loaded& loaded) {
     const FileInfo info = inspect_file(loaded.positionals.front(),
                                        quick ? InspectDepth::kNames : InspectDepth::kNumbers);
     if (loaded.settings.flag("json")) {
-        print_out(to_json(info).dump(-1, ' ', false, OrderedJson::error_handler_t::replace) + "\n");
+        print_json(to_json(info));
     } else {
         print_people(info, context.language == config::Language::kChinese);
     }

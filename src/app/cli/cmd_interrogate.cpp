@@ -57,7 +57,7 @@ int run_interrogate(const Context& context, const config::Loaded& loaded) {
                 "[{:3}]: {:5} {:<20}: {:.5f}\n", ++place, change.id, text, change.score));
         }
     }
-    if (settings.flag("json")) print_out(OrderedJson{{"tokens", tokens}}.dump() + "\n");
+    if (settings.flag("json")) print_json({{"tokens", tokens}});
     return 0;
 }
 

@@ -104,7 +104,7 @@ int run_merge(const Context& context, const config::Loaded& loaded) {
                                   {"layers", report.layers},
                                   {"ranks", report.ranks},
                                   {"notes", report.notes}};
-        print_out(json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace) + "\n");
+        print_json(json);
         return 0;
     }
     const bool zh = context.language == config::Language::kChinese;

@@ -94,9 +94,7 @@ int run_resize(const Context& context, const config::Loaded& loaded) {
     const tools::ResizeReport report = tools::resize_lora(options);
     const bool verbose = settings.flag("verbose");
     if (settings.flag("json")) {
-        print_out(to_json(report, options.save_to, verbose)
-                      .dump(-1, ' ', false, OrderedJson::error_handler_t::replace) +
-                  "\n");
+        print_json(to_json(report, options.save_to, verbose));
         return 0;
     }
     if (verbose) print_layers(report, options.method != tools::DynamicMethod::kNone);

@@ -149,7 +149,7 @@ void draw_all(Job& job, train::ImageSampler& sampler, const config::Settings& se
         }
         ++job.request.seed;
     }
-    if (settings.flag("json")) print_out(OrderedJson{{"pictures", files}}.dump() + "\n");
+    if (settings.flag("json")) print_json({{"pictures", files}});
 }
 
 }  // namespace

@@ -147,9 +147,7 @@ int run_status(const Context& context, const config::Loaded& loaded) {
     if (loaded.settings.flag("json")) {
         OrderedJson runs = OrderedJson::array();
         for (const RunHistory& history : histories) runs.push_back(to_json(history, now));
-        print_out(OrderedJson{{"runs", runs}}.dump(
-                      -1, ' ', false, OrderedJson::error_handler_t::replace) +
-                  "\n");
+        print_json({{"runs", runs}});
         return 0;
     }
     const Printer printer(context.language == config::Language::kChinese);

@@ -98,8 +98,11 @@ void print_list(const tools::TagStatistics& statistics,
                                 {"with", with}});
         text += fmt::format("{:>6}  {:<11} {:<28} {}\n", row.count, name, row.tag, companions);
     }
-    if (as_json) text = json.dump(1, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
-    print_out(text);
+    if (as_json) {
+        print_json(json, 1);
+    } else {
+        print_out(text);
+    }
 }
 
 // The first line changed, further lines as they are; nothing: the file goes.

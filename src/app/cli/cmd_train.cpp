@@ -225,7 +225,7 @@ int run_train(const Context& context, const config::Loaded& loaded) {
         log_warnings(run->plan().warnings);
         run->estimate_time();
         if (settings.flag("json")) {
-            print_out(plan_json(run->plan(), all_findings(findings, run->plan())).dump() + "\n");
+            print_json(plan_json(run->plan(), all_findings(findings, run->plan())));
         } else {
             print_plan(run->plan(), context.language == config::Language::kChinese);
         }
@@ -243,7 +243,7 @@ int run_train(const Context& context, const config::Loaded& loaded) {
                                   {"output_file", result.output_file},
                                   {"planned_peak_bytes", result.planned_peak_bytes},
                                   {"measured_peak_bytes", result.measured_peak_bytes}};
-        print_out(json.dump() + "\n");
+        print_json(json);
     }
     return 0;
 }

@@ -80,8 +80,7 @@ int run_verify(const Context& context, const config::Loaded& loaded) {
     const auto programs = programs_of(loaded.settings.list("programs"));
     const tools::VerifyReport report = tools::verify_lora(loaded.positionals.front(), programs);
     if (loaded.settings.flag("json")) {
-        print_out(to_json(report).dump(-1, ' ', false, OrderedJson::error_handler_t::replace) +
-                  "\n");
+        print_json(to_json(report));
     } else {
         print_people(report, context.language == config::Language::kChinese);
     }

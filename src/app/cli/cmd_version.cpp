@@ -18,7 +18,7 @@ int run_version(const Context& context, const config::Loaded& loaded) {
         const OrderedJson json = {
             {"version", LORA_VERSION},
             {"matches", {{"package", kPackageVersion}, {"newest", kNewestVersion}}}};
-        print_out(json.dump() + "\n");
+        print_json(json);
         return 0;
     }
     print_out(fmt::format("lora {}\n", LORA_VERSION));

@@ -15,4 +15,8 @@ void print_err(std::string_view text) {
     std::fflush(stderr);
 }
 
+void print_json(const OrderedJson& json, int indent) {
+    print_out(json.dump(indent, ' ', false, OrderedJson::error_handler_t::replace) + "\n");
+}
+
 }  // namespace lora::app

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "config/option_table.h"
 
 namespace lora::app {
@@ -30,5 +31,7 @@ void prepare_console();
 // Writes a whole text to stdout (UTF-8) or stderr and flushes it.
 void print_out(std::string_view text);
 void print_err(std::string_view text);
+// One line, or indented lines; what is no UTF-8, of a file's name for instance, is replaced.
+void print_json(const OrderedJson& json, int indent = -1);
 
 }  // namespace lora::app
