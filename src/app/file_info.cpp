@@ -12,15 +12,18 @@
 
 #include "base/attempt.h"
 #include "models/family.h"
+#include "nn/lora.h"
 #include "tensor/tensor.h"
+#include "tools/lora_keys.h"
 
 namespace lora::app {
 namespace {
 
 using io::TensorInfo;
 
-enum class NetworkKind { kLora, kLoha, kLokr, kIa3 };
+using NetworkKind = nn::LoraKind;
 
+// Tensors that tell a network's kind, by sd-scripts' words.
 struct KeyEnd {
     std::string_view text;
     NetworkKind kind;
@@ -28,17 +31,27 @@ struct KeyEnd {
 };
 
 constexpr KeyEnd kKeyEnds[] = {
-    {".lora_down.weight", NetworkKind::kLora, true},
-    {".lora_mid.weight", NetworkKind::kLora, false},
-    {".lora_A.weight", NetworkKind::kLora, true},
-    {".lora.down.weight", NetworkKind::kLora, true},
-    {".hada_w1_b", NetworkKind::kLoha, true},
-    {".lokr_w1_b", NetworkKind::kLokr, true},
-    {".lokr_w2_b", NetworkKind::kLokr, true},
-    {".lokr_w1", NetworkKind::kLokr, false},
-    {".lokr_w2", NetworkKind::kLokr, false},
-    {".on_input", NetworkKind::kIa3, false},
+    {"lora_down.weight", NetworkKind::kLora, true},
+    {"lora_mid.weight", NetworkKind::kLora, false},
+    {"hada_w1_b", NetworkKind::kLoha, true},
+    {"lokr_w1_b", NetworkKind::kLokr, true},
+    {"lokr_w2_b", NetworkKind::kLokr, true},
+    {"lokr_w1", NetworkKind::kLokr, false},
+    {"lokr_w2", NetworkKind::kLokr, false},
+    {"on_input", NetworkKind::kIa3, false},
 };
+
+// The layer as the tensor's name spells it, when the name ends so in any of the spellings.
+std::optional<std::string> layer_before(std::string_view end, std::string_view name) {
+    if (auto key = tools::match_ending(name)) {
+        if (key->suffix != end) return std::nullopt;
+        return std::move(key->layer);
+    }
+    if (!name.ends_with(end)) return std::nullopt;
+    name.remove_suffix(end.size());
+    if (!name.ends_with('.')) return std::nullopt;
+    return std::string(name.substr(0, name.size() - 1));
+}
 
 struct Module {
     NetworkKind kind = NetworkKind::kLora;
@@ -51,10 +64,10 @@ std::map<std::string, Module> network_modules(const std::vector<TensorInfo>& ten
     std::map<std::string, Module> modules;
     for (const TensorInfo& tensor : tensors) {
         for (const KeyEnd& end : kKeyEnds) {
-            if (!tensor.name.ends_with(end.text)) continue;
+            const auto layer = layer_before(end.text, tensor.name);
+            if (!layer) continue;
             if (tensor.shape.num_axes() < 2 && end.kind != NetworkKind::kIa3) continue;
-            const std::string name = tensor.name.substr(0, tensor.name.size() - end.text.size());
-            Module& module = modules[name];
+            Module& module = modules[*layer];
             module.kind = end.kind;
             if (end.tells_rank) {
                 module.rank = tensor.shape[0];
@@ -93,7 +106,8 @@ std::string family_of_network(const std::map<std::string, Module>& modules,
     for (const auto& [name, module] : modules) {
         if (name.starts_with("lora_te1_") || name.starts_with("lora_te2_")) return "sdxl";
         const bool reads_text = name.find("attn2_to_k") != std::string::npos ||
-                                name.find("attn2.to_k") != std::string::npos;
+                                name.find("attn2.to_k") != std::string::npos ||
+                                name.find("attn2.processor.to_k") != std::string::npos;
         if (!reads_text || module.kind == NetworkKind::kLokr) continue;
         if (module.in == 1024) return "sd2";
         if (module.in == 2048) return "sdxl";

@@ -88,6 +88,26 @@ TEST(FileInfo, KindsAreToldApart) {
     EXPECT_EQ(inspect_file(other.path()).kind, "unknown");
 }
 
+TEST(FileInfo, SpellingsOfOtherProgramsAreKnown) {
+    const std::string path = "unet.mid_block.attentions.0.transformer_blocks.0.attn2.";
+    for (const auto& [down, up] : {
+             std::pair{path + "to_k.lora_A.weight", path + "to_k.lora_B.weight"},
+             {path + "to_k.lora_A.default.weight", path + "to_k.lora_B.default.weight"},
+             {path + "to_k.lora.down.weight", path + "to_k.lora.up.weight"},
+             {path + "to_k.lora_linear_layer.down.weight",
+              path + "to_k.lora_linear_layer.up.weight"},
+             {path + "processor.to_k_lora.down.weight", path + "processor.to_k_lora.up.weight"},
+         }) {
+        const NetworkFile file({{down, {4, 768}}, {up, {1280, 4}}}, {});
+        const FileInfo info = inspect_file(file.path(), InspectDepth::kNumbers);
+        EXPECT_EQ(info.kind, "lora") << down;
+        EXPECT_EQ(info.family, "sd1") << down;
+        EXPECT_EQ(info.ranks, std::vector<int64_t>{4}) << down;
+        EXPECT_EQ(info.unet_modules, 1) << down;
+        EXPECT_TRUE(info.analysis.has_value()) << down;
+    }
+}
+
 TEST(FileInfo, WidthsTellTheFamilyAndMetadataWhereTheyAreUnusual) {
     const io::Metadata sd2 = {{"ss_v2", "True"}, {"ss_base_model_version", "sd_v2_v"}};
     const std::vector<std::pair<std::string, Shape>> mini = {{kToK + ".lora_down.weight", {2, 128}},

@@ -1,12 +1,13 @@
 #include "tools/internal/layer_reader.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "models/lora_module.h"
 
 namespace lora::tools::internal {
 namespace {
@@ -16,28 +17,16 @@ using nn::LoraKind;
 constexpr int64_t kMaxSize = 65536;                 // of any axis
 constexpr int64_t kMaxElements = int64_t{1} << 27;  // of a layer's weight
 
-struct Suffix {
-    std::string_view text;
-    LoraKind kind;
-};
-constexpr std::array<Suffix, 18> kSuffixes = {{{"lora_down.weight", LoraKind::kLora},
-                                               {"lora_up.weight", LoraKind::kLora},
-                                               {"lora_mid.weight", LoraKind::kLora},
-                                               {"hada_w1_a", LoraKind::kLoha},
-                                               {"hada_w1_b", LoraKind::kLoha},
-                                               {"hada_w2_a", LoraKind::kLoha},
-                                               {"hada_w2_b", LoraKind::kLoha},
-                                               {"hada_t1", LoraKind::kLoha},
-                                               {"hada_t2", LoraKind::kLoha},
-                                               {"lokr_w1", LoraKind::kLokr},
-                                               {"lokr_w1_a", LoraKind::kLokr},
-                                               {"lokr_w1_b", LoraKind::kLokr},
-                                               {"lokr_w2", LoraKind::kLokr},
-                                               {"lokr_w2_a", LoraKind::kLokr},
-                                               {"lokr_w2_b", LoraKind::kLokr},
-                                               {"lokr_t2", LoraKind::kLokr},
-                                               {"weight", LoraKind::kIa3},
-                                               {"on_input", LoraKind::kIa3}}};
+// The kind that a tensor of this suffix belongs to.
+std::optional<LoraKind> kind_of(std::string_view suffix) {
+    for (const LoraKind kind :
+         {LoraKind::kLora, LoraKind::kLoha, LoraKind::kLokr, LoraKind::kIa3}) {
+        const std::vector<std::string>& known = models::factor_suffixes(kind);
+        if (std::find(known.begin(), known.end(), suffix) != known.end()) return kind;
+    }
+    if (suffix == "on_input") return LoraKind::kIa3;
+    return std::nullopt;
+}
 
 class LayerReader {
 public:
@@ -85,20 +74,17 @@ private:
         if (layer_.has("dora_scale")) {
             throw bad("is a DoRA, which is not read here");
         }
-        const LoraKind* first = nullptr;
+        std::optional<LoraKind> first;
         for (const auto& [suffix, view] : layer_.factors) {
-            const auto known =
-                std::find_if(kSuffixes.begin(), kSuffixes.end(), [&](const Suffix& entry) {
-                    return entry.text == suffix;
-                });
-            if (known == kSuffixes.end()) {
+            const auto known = kind_of(suffix);
+            if (!known) {
                 throw bad(fmt::format("has a tensor \"{}\", whose meaning is not known", suffix))
                     .with_hint("LoRA, LoCon, LoHa, LoKr and IA3 are read");
             }
-            if (first != nullptr && *first != known->kind) throw bad("is of two kinds at once");
-            first = &known->kind;
+            if (first && first != known) throw bad("is of two kinds at once");
+            first = known;
         }
-        if (first == nullptr) throw bad("has an alpha and nothing else");
+        if (!first) throw bad("has an alpha and nothing else");
         return *first;
     }
 

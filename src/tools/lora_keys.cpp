@@ -111,6 +111,15 @@ int number_after(std::string_view text, std::string_view word) {
 
 }  // namespace
 
+std::optional<LoraKey> match_ending(std::string_view name) {
+    for (const Ending& ending : kEndings) {
+        if (!name.ends_with(ending.text)) continue;
+        name.remove_suffix(ending.text.size());
+        return LoraKey{std::string(name), std::string(ending.suffix)};
+    }
+    return std::nullopt;
+}
+
 std::optional<ParsedKey> parse_lora_key(std::string_view name) {
     if (name.starts_with("lora_unet_") || name.starts_with("lora_te")) {
         const size_t dot = name.find('.');
@@ -121,14 +130,11 @@ std::optional<ParsedKey> parse_lora_key(std::string_view name) {
         }
         return parsed;
     }
-    for (const Ending& ending : kEndings) {
-        if (!name.ends_with(ending.text)) continue;
-        const auto path = name.substr(0, name.size() - ending.text.size());
-        std::string layer = layer_of_path(std::string(path));
-        if (layer.empty()) return std::nullopt;
-        return ParsedKey{{std::move(layer), std::string(ending.suffix)}, KeyStyle::kDiffusers};
-    }
-    return std::nullopt;
+    auto key = match_ending(name);
+    if (!key) return std::nullopt;
+    key->layer = layer_of_path(std::move(key->layer));
+    if (key->layer.empty()) return std::nullopt;
+    return ParsedKey{std::move(*key), KeyStyle::kDiffusers};
 }
 
 std::string diffusers_path(std::string_view layer) {

@@ -26,6 +26,10 @@ struct ParsedKey {
 // Nothing when the tensor belongs to no adapted layer.
 [[nodiscard]] std::optional<ParsedKey> parse_lora_key(std::string_view name);
 
+// A name that ends as one of LoRA's tensors does in any of the spellings: the layer as it stands
+// there, of whatever model, and the ending in sd-scripts' words.
+[[nodiscard]] std::optional<LoraKey> match_ending(std::string_view name);
+
 // "lora_unet_..." to "unet.mid_block.attentions.0.proj_in", as diffusers spells the layer.
 [[nodiscard]] std::string diffusers_path(std::string_view layer);
 // The tensor's name in a file that diffusers writes: lora_A for down, lora_B for up.
