@@ -7,6 +7,7 @@
 #include "app/cli/terminal.h"
 #include "app/demo/canvas.h"
 #include "base/file.h"
+#include "base/html.h"
 #include "base/log.h"
 #include "data/image_transform.h"
 #include "data/loader.h"
@@ -29,29 +30,6 @@ struct Shown {
     std::string head;  // "1.3 a.png 64x64 mirrored"
     std::string caption;
 };
-
-io::Image thumb_of(const io::Image& image) {
-    const int64_t longest = std::max(image.width_px, image.height_px);
-    if (longest <= kThumbSide) return image;
-    const auto scaled = [&](int64_t side) {
-        return std::max<int64_t>(1, side * kThumbSide / longest);
-    };
-    return data::resize(image, {scaled(image.width_px), scaled(image.height_px)});
-}
-
-std::string html_text(std::string_view text) {
-    std::string out;
-    for (const char c : text) {
-        switch (c) {
-            case '<': out += "&lt;"; break;
-            case '>': out += "&gt;"; break;
-            case '&': out += "&amp;"; break;
-            case '"': out += "&quot;"; break;
-            default: out += c;
-        }
-    }
-    return out;
-}
 
 // Pieces of at most `columns` letters, cut at blanks where there are some.
 std::vector<std::string> wrapped(std::string_view text, size_t columns) {
@@ -143,11 +121,12 @@ private:
 
     [[nodiscard]] Shown picture_of(const data::Batch& batch, size_t n) const {
         Shown shown;
-        shown.thumb = thumb_of(
+        shown.thumb = data::shrunk(
             train::draw_image(data_,
                               options_.latents,
                               seed(),
-                              {batch.image_idx[n], batch.slots[n], batch.epoch, batch.flipped[n]}));
+                              {batch.image_idx[n], batch.slots[n], batch.epoch, batch.flipped[n]}),
+            kThumbSide);
         shown.head = fmt::format("{}.{} {} {}{}",
                                  batch.epoch,
                                  batch.batch_idx + 1,

@@ -173,6 +173,15 @@ io::Image resize(const io::Image& image, ImageSize size, ResizeFilter filter) {
     return resize_area(image, size);
 }
 
+io::Image shrunk(const io::Image& image, int64_t longest_px) {
+    const int64_t longest = std::max(image.width_px, image.height_px);
+    if (longest <= longest_px) return image;
+    const auto scaled = [&](int64_t side) {
+        return std::max<int64_t>(1, side * longest_px / longest);
+    };
+    return resize(image, {scaled(image.width_px), scaled(image.height_px)});
+}
+
 io::Image crop(const io::Image& image, int64_t left_px, int64_t top_px, ImageSize size) {
     LORA_CHECK(left_px >= 0 && top_px >= 0 && left_px + size.width_px <= image.width_px &&
                top_px + size.height_px <= image.height_px);

@@ -22,6 +22,8 @@ enum class ResizeFilter {
 [[nodiscard]] io::Image resize(const io::Image& image,
                                ImageSize size,
                                ResizeFilter filter = ResizeFilter::kAuto);
+// The picture with its longer side at most `longest_px`; a smaller one as it is.
+[[nodiscard]] io::Image shrunk(const io::Image& image, int64_t longest_px);
 // The rectangle must lie inside the picture (kInternal).
 [[nodiscard]] io::Image crop(const io::Image& image,
                              int64_t left_px,

@@ -96,6 +96,21 @@ TEST(ImageTransform, SameSizeIsLeftAlone) {
     EXPECT_EQ(resize(pattern(5, 4), {5, 4}).rgb, pattern(5, 4).rgb);
 }
 
+TEST(ImageTransform, ShrunkNeverGrows) {
+    const auto size_of = [](int64_t width, int64_t height) {
+        io::Image grey;
+        grey.width_px = width;
+        grey.height_px = height;
+        grey.rgb.assign(static_cast<size_t>(width * height * 3), 90);
+        const io::Image small = shrunk(grey, 30);
+        return ImageSize{small.width_px, small.height_px};
+    };
+    EXPECT_EQ(size_of(60, 40), (ImageSize{30, 20}));
+    EXPECT_EQ(size_of(40, 61), (ImageSize{19, 30}));
+    EXPECT_EQ(size_of(300, 2), (ImageSize{30, 1}));
+    EXPECT_EQ(size_of(30, 7), (ImageSize{30, 7}));
+}
+
 TEST(ImageTransform, FlatPicturesStayFlat) {
     io::Image flat = pattern(37, 23);
     std::fill(flat.rgb.begin(), flat.rgb.end(), uint8_t{137});

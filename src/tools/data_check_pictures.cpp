@@ -93,18 +93,8 @@ double blur_along(const std::vector<float>& grey, int64_t height, int64_t width,
 void judge_pixels(const io::Image& image, Judged& out) {
     out.across = difference_hash(image, false);
     out.down = difference_hash(image, true);
-    const int64_t side = std::max(image.height_px, image.width_px);
-    const io::Image* judged = &image;
-    io::Image small;
-    if (side > kSharpnessSide) {
-        const auto scaled = [&](int64_t value) {
-            return std::max<int64_t>(1, value * kSharpnessSide / side);
-        };
-        small = data::resize(
-            image, {.width_px = scaled(image.width_px), .height_px = scaled(image.height_px)});
-        judged = &small;
-    }
-    const std::vector<float> grey = grey_of(*judged);
+    const io::Image judged = data::shrunk(image, kSharpnessSide);
+    const std::vector<float> grey = grey_of(judged);
     double sum = 0;
     double squares = 0;
     for (const float value : grey) {
@@ -113,8 +103,8 @@ void judge_pixels(const io::Image& image, Judged& out) {
     }
     const auto count = static_cast<double>(grey.size());
     out.spread = std::sqrt(std::max(0.0, squares / count - (sum / count) * (sum / count)));
-    out.blur = std::max(blur_along(grey, judged->height_px, judged->width_px, false),
-                        blur_along(grey, judged->height_px, judged->width_px, true));
+    out.blur = std::max(blur_along(grey, judged.height_px, judged.width_px, false),
+                        blur_along(grey, judged.height_px, judged.width_px, true));
 }
 
 Judged judge(const std::string& path, bool no_decode) {

@@ -5,6 +5,7 @@
 
 #include "base/attempt.h"
 #include "base/file.h"
+#include "base/html.h"
 #include "data/dataset.h"
 #include "data/image_transform.h"
 #include "io/png.h"
@@ -15,20 +16,6 @@ namespace {
 
 constexpr size_t kMaxThumbnails = 300;
 constexpr int64_t kThumbnailSide = 96;
-
-std::string escaped(std::string_view text) {
-    std::string out;
-    for (const char c : text) {
-        switch (c) {
-            case '&': out += "&amp;"; break;
-            case '<': out += "&lt;"; break;
-            case '>': out += "&gt;"; break;
-            case '"': out += "&quot;"; break;
-            default: out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-        }
-    }
-    return out;
-}
 
 std::string base64(const std::vector<std::byte>& bytes) {
     constexpr std::string_view kDigits =
@@ -53,12 +40,7 @@ std::string thumbnail(const std::string& path) {
     if (!data::is_image_name(base_name(path))) return out;
     const auto error = attempt([&] {
         const io::Image image = io::read_image_file(path);
-        const int64_t side = std::max(image.height_px, image.width_px);
-        const auto scaled = [&](int64_t value) {
-            return std::max<int64_t>(1, value * kThumbnailSide / side);
-        };
-        const io::Image small = data::resize(
-            image, {.width_px = scaled(image.width_px), .height_px = scaled(image.height_px)});
+        const io::Image small = data::shrunk(image, kThumbnailSide);
         out = "<img alt=\"\" src=\"data:image/png;base64," + base64(io::encode_png(small)) + "\">";
     });
     return error ? std::string() : out;
@@ -83,7 +65,7 @@ std::string data_report_html(const CheckReport& report, const std::string& folde
         ".error{{color:#b00020}}.warning{{color:#8a5a00}}.note{{color:#446}}</style></head><body>"
         "<h1>{0}</h1><p>{1} pictures, {2} errors, {3} warnings</p>\n<table><tr><th>folder</th>"
         "<th>trigger</th><th>repeats</th><th>pictures</th><th>captions</th><th>share</th></tr>\n",
-        escaped(folder),
+        html_text(folder),
         report.images,
         report.count(Severity::kError),
         report.count(Severity::kWarning));
@@ -91,8 +73,8 @@ std::string data_report_html(const CheckReport& report, const std::string& folde
         out += fmt::format(
             "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>"
             "<td>{:.0f}%</td></tr>\n",
-            escaped(row.name),
-            escaped(row.trigger),
+            html_text(row.name),
+            html_text(row.trigger),
             row.repeats,
             row.images,
             row.captions,
@@ -117,10 +99,10 @@ std::string data_report_html(const CheckReport& report, const std::string& folde
             "<td>{}</td></tr>\n",
             image == thumbnails.end() ? "" : image->second,
             name,
-            escaped(finding.kind),
-            escaped(finding.path),
-            escaped(finding.message),
-            escaped(finding.fix));
+            html_text(finding.kind),
+            html_text(finding.path),
+            html_text(finding.message),
+            html_text(finding.fix));
     }
     return out + "</table></body></html>\n";
 }

@@ -183,21 +183,6 @@ std::string html_sparkline(const ChartLine& line) {
                        path_of(plain, frame));
 }
 
-std::string html_text(std::string_view text) {
-    std::string safe;
-    for (const char c : text) {
-        switch (c) {
-            case '&': safe += "&amp;"; break;
-            case '<': safe += "&lt;"; break;
-            case '>': safe += "&gt;"; break;
-            case '"': safe += "&quot;"; break;
-            case '\'': safe += "&#39;"; break;
-            default: safe += c;
-        }
-    }
-    return safe;
-}
-
 std::string url_text(std::string_view path) {
     std::string safe;
     for (const char c : path) {

@@ -9,6 +9,7 @@
 
 #include "base/attempt.h"
 #include "base/file.h"
+#include "base/html.h"
 #include "base/log.h"
 #include "base/wall_clock.h"
 #include "train/internal/html_chart.h"

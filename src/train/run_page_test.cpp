@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/html.h"
 #include "train/internal/html_chart.h"
 
 namespace lora::train {

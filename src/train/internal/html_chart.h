@@ -1,4 +1,4 @@
-// Curves as SVG inside an HTML page, and text made safe for it.
+// Curves as SVG inside an HTML page, and paths made safe for its links.
 // Threads  pure.
 #pragma once
 
@@ -22,8 +22,6 @@ struct ChartLine {
 // One small line without axes.
 [[nodiscard]] std::string html_sparkline(const ChartLine& line);
 
-// &, <, > and quotes as entities.
-[[nodiscard]] std::string html_text(std::string_view text);
 // What is not a plain letter, digit or one of "-_./~" as %XX.
 [[nodiscard]] std::string url_text(std::string_view path);
 

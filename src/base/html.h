@@ -1,0 +1,13 @@
+// Text made safe for HTML pages, inside and outside of quotes.
+// Threads  pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace lora {
+
+// &, <, > and quotes as entities, control characters as blanks.
+[[nodiscard]] std::string html_text(std::string_view text);
+
+}  // namespace lora
