@@ -1,7 +1,6 @@
 #include "data/dataset.h"
 
 #include <algorithm>
-#include <array>
 #include <iterator>
 #include <set>
 
@@ -103,16 +102,12 @@ void add_trigger(ConceptFolder& folder,
 std::string find_mask(const std::string& masks,
                       const std::string& folder,
                       const std::string& picture) {
-    constexpr std::array<std::string_view, 5> kExtensions = {
-        ".png", ".jpg", ".jpeg", ".webp", ".bmp"};
     const std::string name = base_name(picture);
     const std::string stem = base_name(without_extension(picture));
     for (const std::string& parent : {join_path(masks, folder), masks}) {
         if (path_exists(join_path(parent, name))) return join_path(parent, name);
-        for (const std::string_view extension : kExtensions) {
-            std::string path = join_path(parent, stem + std::string(extension));
-            if (path_exists(path)) return path;
-        }
+        std::string path = find_picture(join_path(parent, stem));
+        if (!path.empty()) return path;
     }
     return {};
 }
@@ -359,12 +354,18 @@ std::optional<FolderName> parse_folder_name(std::string_view name) {
 }
 
 bool is_image_name(std::string_view name) {
-    constexpr std::array<std::string_view, 10> kExtensions = {
-        ".png", ".jpg", ".jpeg", ".webp", ".bmp", ".PNG", ".JPG", ".JPEG", ".WEBP", ".BMP"};
     if (name.empty() || name.front() == '.') return false;
-    return std::any_of(kExtensions.begin(), kExtensions.end(), [&](std::string_view e) {
+    return std::any_of(kImageEndings.begin(), kImageEndings.end(), [&](std::string_view e) {
         return name.ends_with(e);
     });
+}
+
+std::string find_picture(const std::string& stem_path) {
+    for (const std::string_view ending : kImageEndings) {
+        std::string path = stem_path + std::string(ending);
+        if (path_exists(path)) return path;
+    }
+    return {};
 }
 
 void TagCounter::add(std::string_view caption) {

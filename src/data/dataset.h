@@ -5,6 +5,7 @@
 // Source   kohya sd-scripts (training-semantics 1.1 to 1.4).
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -107,8 +108,13 @@ struct FolderName {
 // Python's int() reads it (spaces around, sign, decimal digits of any script).
 [[nodiscard]] std::optional<FolderName> parse_folder_name(std::string_view name);
 
-// Whether the extension is one of .png .jpg .jpeg .webp .bmp, all lower or all upper case.
+// Of pictures that are read.
+inline constexpr std::array<std::string_view, 10> kImageEndings = {
+    ".png", ".jpg", ".jpeg", ".webp", ".bmp", ".PNG", ".JPG", ".JPEG", ".WEBP", ".BMP"};
 [[nodiscard]] bool is_image_name(std::string_view name);
+// The picture of this path without its ending, the first of kImageEndings that is there; empty when
+// there is none.
+[[nodiscard]] std::string find_picture(const std::string& stem_path);
 
 // Counts the tags of raw captions: split at commas, stripped, lower case.
 class TagCounter {

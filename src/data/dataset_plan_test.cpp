@@ -93,6 +93,19 @@ TEST_F(DatasetPlanTest, RegularisationPicturesNeedNoCaptions) {
     EXPECT_EQ(scan.dataset.images[1].caption, "thing");
 }
 
+TEST_F(DatasetPlanTest, MasksMayHaveEndingsOfLargeLetters) {
+    picture("train/2_zorp/a.png", "zorp");
+    picture("masks/2_zorp/a.PNG");
+    DatasetOptions options;
+    options.train_data_dir = join_path(root_, "train");
+    options.caption_extension = ".txt";
+    options.conditioning_data_dir = join_path(root_, "masks");
+    const ScanResult scan = scan_dataset(options);
+    EXPECT_EQ(base_name(scan.dataset.images.front().mask_path), "a.PNG");
+    EXPECT_EQ(find_picture(join_path(root_, "train/2_zorp/a")), scan.dataset.images.front().path);
+    EXPECT_EQ(find_picture(join_path(root_, "train/2_zorp/b")), "");
+}
+
 TEST_F(DatasetPlanTest, SubsetsHaveOptionsOfTheirOwn) {
     picture("cats/a.png", "a, b, c, d");
     picture("dogs/b.png", "e, f, g, h");

@@ -57,11 +57,8 @@ std::string name_trouble(const std::string& name) {
 }
 
 bool has_picture_ending(const std::string& name) {
-    const std::string ending = lower_ascii(extension(name));
-    for (const char* known : {".png", ".jpg", ".jpeg", ".webp", ".bmp"}) {
-        if (ending == known) return true;
-    }
-    return false;
+    const auto& known = data::kImageEndings;
+    return std::find(known.begin(), known.end(), lower_ascii(extension(name))) != known.end();
 }
 
 bool is_unsupported_picture(const std::string& name) {

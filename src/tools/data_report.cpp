@@ -49,10 +49,7 @@ std::string thumbnail(const std::string& path) {
 // The picture that a caption belongs to.
 std::string picture_of(const std::string& path) {
     if (data::is_image_name(base_name(path))) return path;
-    for (const char* ending : {".png", ".jpg", ".jpeg", ".webp", ".bmp"}) {
-        if (path_exists(without_extension(path) + ending)) return without_extension(path) + ending;
-    }
-    return {};
+    return data::find_picture(without_extension(path));
 }
 
 }  // namespace
