@@ -112,8 +112,8 @@ std::string find_mask(const std::string& masks,
     return {};
 }
 
-// Training pictures need a mask each; those of regularisation may have one.
-void find_masks(const DatasetOptions& options, Dataset& dataset) {
+// Pictures need a mask each, those set aside too; those of regularisation may have one.
+void find_masks(const DatasetOptions& options, ScanResult& result) {
     const std::string& masks = options.conditioning_data_dir;
     if (masks.empty()) return;
     if (!is_directory(masks)) {
@@ -121,10 +121,13 @@ void find_masks(const DatasetOptions& options, Dataset& dataset) {
             .with_hint("check conditioning_data_dir");
     }
     std::vector<std::string> missing;
-    for (ImageEntry& image : dataset.images) {
-        const ConceptFolder& folder = dataset.folders[static_cast<size_t>(image.folder_idx)];
-        image.mask_path = find_mask(masks, folder.name, image.path);
-        if (image.mask_path.empty() && !image.is_reg) missing.push_back(image.path);
+    const std::vector<ConceptFolder>& folders = result.dataset.folders;
+    for (std::vector<ImageEntry>* images : {&result.dataset.images, &result.validation}) {
+        for (ImageEntry& image : *images) {
+            const std::string& folder = folders[static_cast<size_t>(image.folder_idx)].name;
+            image.mask_path = find_mask(masks, folder, image.path);
+            if (image.mask_path.empty() && !image.is_reg) missing.push_back(image.path);
+        }
     }
     if (missing.empty()) return;
     throw Error(
@@ -477,7 +480,7 @@ ScanResult scan_plans(const DatasetOptions& options) {
                     fmt::format("no usable picture in the folders of {}", options.dataset_config))
             .with_hint("image_dir names folders that hold the pictures themselves");
     }
-    find_masks(options, result.dataset);
+    find_masks(options, result);
     return result;
 }
 
@@ -506,7 +509,7 @@ ScanResult scan_dataset(const DatasetOptions& options) {
         reg_images = add_folders(result.dataset, std::move(found));
     }
     add_pictures(result.dataset, std::move(train_images), reg_images, options.prior_loss_weight);
-    find_masks(options, result.dataset);
+    find_masks(options, result);
     return result;
 }
 

@@ -106,6 +106,23 @@ TEST_F(DatasetPlanTest, MasksMayHaveEndingsOfLargeLetters) {
     EXPECT_EQ(find_picture(join_path(root_, "train/2_zorp/b")), "");
 }
 
+TEST_F(DatasetPlanTest, PicturesThatAreSetAsideHaveMasksToo) {
+    for (const char* name : {"a", "b", "c", "d"}) {
+        picture(std::string("train/2_zorp/") + name + ".png", "zorp");
+        picture(std::string("masks/") + name + ".png");
+    }
+    DatasetOptions options;
+    options.train_data_dir = join_path(root_, "train");
+    options.caption_extension = ".txt";
+    options.conditioning_data_dir = join_path(root_, "masks");
+    options.validation_split = 0.25;
+    const ScanResult scan = scan_dataset(options);
+    ASSERT_EQ(scan.validation.size(), 1U);
+    EXPECT_EQ(scan.validation[0].mask_path,
+              join_path(root_, "masks/" + base_name(scan.validation[0].path)));
+    EXPECT_EQ(scan.dataset.folders[0].num_images, 3);
+}
+
 TEST_F(DatasetPlanTest, SubsetsHaveOptionsOfTheirOwn) {
     picture("cats/a.png", "a, b, c, d");
     picture("dogs/b.png", "e, f, g, h");
