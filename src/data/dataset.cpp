@@ -381,10 +381,15 @@ void TagCounter::add(std::string_view caption) {
     }
 }
 
-const SubsetOptions* Dataset::options_of(const ImageEntry& image) const {
+const CaptionOptions& Dataset::caption_of(const ImageEntry& image,
+                                          const CaptionOptions& run) const {
     const auto idx = static_cast<size_t>(image.folder_idx);
-    if (idx >= folders.size() || !folders[idx].options) return nullptr;
-    return &*folders[idx].options;
+    return idx < folders.size() ? folders[idx].caption_of(run) : run;
+}
+
+AugmentOptions Dataset::augment_of(const ImageEntry& image, const AugmentOptions& run) const {
+    const auto idx = static_cast<size_t>(image.folder_idx);
+    return idx < folders.size() ? folders[idx].augment_of(run) : run;
 }
 
 namespace {
@@ -409,16 +414,12 @@ void set_aside(ScanResult& result, std::vector<ImageEntry>& images, const Datase
     const size_t all = images.size();
     std::vector<ImageEntry> validation =
         split_validation(images, folders, options.validation_split, options.validation_seed);
-    for (const ImageEntry& image : validation) {
-        folders[static_cast<size_t>(image.folder_idx)].num_images = 0;
-    }
-    for (ConceptFolder& folder : folders) {
-        if (folder.num_images > 0) continue;
-        const auto idx = &folder - folders.data();
-        folder.num_images = std::count_if(images.begin(), images.end(), [idx](const ImageEntry& i) {
-            return i.folder_idx == idx;
-        });
-    }
+    // Every folder keeps a picture.
+    const auto count_of = [&](const ImageEntry& image) -> int64_t& {
+        return folders[static_cast<size_t>(image.folder_idx)].num_images;
+    };
+    for (const ImageEntry& image : images) count_of(image) = 0;
+    for (const ImageEntry& image : images) ++count_of(image);
     if (images.size() + validation.size() > all) {
         warn(
             result.diagnostics,

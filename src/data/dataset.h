@@ -73,6 +73,14 @@ struct ConceptFolder {
     std::optional<std::string> class_tokens = {};  // as the data set's description gives them
     std::optional<SubsetOptions> options = {};     // none: the run's
     int64_t dataset_idx = 0;                       // into Dataset::groups
+
+    // The folder's own, else the run's.
+    [[nodiscard]] const CaptionOptions& caption_of(const CaptionOptions& run) const {
+        return options ? options->caption : run;
+    }
+    [[nodiscard]] AugmentOptions augment_of(const AugmentOptions& run) const {
+        return options ? options->augment : run;
+    }
 };
 
 // Folders that share buckets and batches; see DatasetPlan.
@@ -88,8 +96,11 @@ struct Dataset {
     int64_t num_reg_images = 0;             // nominal sum of repeats, before balancing
     std::vector<DatasetGroup> groups = {};  // of a described data set; else none
 
-    // What the folder of a picture says; null where the run's options hold.
-    [[nodiscard]] const SubsetOptions* options_of(const ImageEntry& image) const;
+    // Of the picture's folder, else the run's.
+    [[nodiscard]] const CaptionOptions& caption_of(const ImageEntry& image,
+                                                   const CaptionOptions& run) const;
+    [[nodiscard]] AugmentOptions augment_of(const ImageEntry& image,
+                                            const AugmentOptions& run) const;
 };
 
 struct ScanResult {

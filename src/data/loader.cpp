@@ -50,12 +50,12 @@ void BatchMaker::fill(Batch& batch, const BatchPlan& plan) const {
     batch.bucket = data_.buckets[static_cast<size_t>(plan.bucket_idx)].size;
     batch.slots = plan.slots;
     std::vector<float> weights;
+    const AugmentOptions run{.flip_aug = options_.flip_aug};
     for (const int64_t slot : plan.slots) {
         const int64_t image = data_.image_of_slot(slot);
         batch.image_idx.push_back(image);
         const ImageEntry& entry = data_.dataset.images[static_cast<size_t>(image)];
-        const SubsetOptions* own = data_.dataset.options_of(entry);
-        const bool may_flip = own != nullptr ? own->augment.flip_aug : options_.flip_aug;
+        const bool may_flip = data_.dataset.augment_of(entry, run).flip_aug;
         weights.push_back(entry.loss_weight);
         Rng flip(options_.seed,
                  RngStream::kFlip,
@@ -74,9 +74,8 @@ std::string BatchMaker::caption_of(int64_t slot, int64_t image_idx, const Batch&
     const CaptionPlace place = {
         .epoch = batch.epoch, .step = batch.step, .max_train_steps = options_.plan.max_train_steps};
     const ImageEntry& image = data_.dataset.images[static_cast<size_t>(image_idx)];
-    const SubsetOptions* own = data_.dataset.options_of(image);
     return process_caption(
-        image.caption, own != nullptr ? own->caption : options_.caption, place, random);
+        image.caption, data_.dataset.caption_of(image, options_.caption), place, random);
 }
 
 void BatchMaker::fill_latents(Batch& batch) const {
@@ -115,7 +114,7 @@ void BatchMaker::fill_tokens(Batch& batch) const {
         for (const auto& window : text::training_chunks(tokens.ids, options_.chunks)) {
             dst = std::copy(window.begin(), window.end(), dst);
         }
-        weighted.push_back(std::move(tokens));
+        if (options_.weighted_captions) weighted.push_back(std::move(tokens));
     }
     if (options_.weighted_captions) fill_token_weights(batch, weighted);
 }

@@ -27,11 +27,12 @@ std::vector<ImageEntry> split_validation(std::vector<ImageEntry>& images,
     }
     std::vector<ImageEntry> validation;
     std::vector<bool> is_kept(images.size(), false);
+    std::vector<std::vector<size_t>> members_of(folders.size());
+    for (size_t i = 0; i < images.size(); ++i) {
+        members_of[static_cast<size_t>(images[i].folder_idx)].push_back(i);
+    }
     for (size_t folder = 0; folder < folders.size(); ++folder) {
-        std::vector<size_t> members;
-        for (size_t i = 0; i < images.size(); ++i) {
-            if (images[i].folder_idx == static_cast<int64_t>(folder)) members.push_back(i);
-        }
+        std::vector<size_t>& members = members_of[folder];
         if (members.empty()) continue;
         const SplitSizes sizes = split_sizes(std::ssize(members), share);
         if (sizes.train == 0) {

@@ -23,12 +23,11 @@ io::Image draw_image(const data::BucketedDataset& data,
                      const data::PictureDraw& draw) {
     const auto idx = static_cast<size_t>(draw.image_idx);
     const data::ImageEntry& image = data.dataset.images[idx];
-    const data::SubsetOptions* own = data.dataset.options_of(image);
     const io::Image full = io::read_image_file(
         image.path, {.apply_exif = options.apply_exif, .composite_alpha = options.alpha_on_white});
     Rng rng(seed, RngStream::kCrop, static_cast<uint64_t>(draw.epoch), narrow<uint32_t>(draw.slot));
     return data::draw_picture(full,
-                              {.options = own != nullptr ? own->augment : options.augment(),
+                              {.options = data.dataset.augment_of(image, options.augment()),
                                .choice = data.choices[idx],
                                .face = data::face_of_name(image.path),
                                .flipped = draw.flipped},

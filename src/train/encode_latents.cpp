@@ -131,8 +131,7 @@ private:
     }
     // Whether draws of the picture may be mirrored.
     [[nodiscard]] bool flips(int64_t idx) const {
-        const data::SubsetOptions* own = request_.data->dataset.options_of(image(idx));
-        return own != nullptr ? own->augment.flip_aug : request_.options->flip_aug;
+        return request_.data->dataset.augment_of(image(idx), request_.options->augment()).flip_aug;
     }
     [[nodiscard]] Shape posterior_shape(int64_t idx) const {
         const int64_t unit = request_.vae.px_per_latent();

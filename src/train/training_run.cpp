@@ -179,8 +179,7 @@ void TrainingRun::Impl::scan() {
     preview_folders();
     fill_in_prompts(data.dataset, options.sample.prompts);
     for (const data::ConceptFolder& folder : data.dataset.folders) {
-        const data::AugmentOptions a =
-            folder.options ? folder.options->augment : options.latents.augment();
+        const data::AugmentOptions a = folder.augment_of(options.latents.augment());
         if (!options.loss.has_mask() || !(a.random_crop || a.face_crop_aug_range)) continue;
         throw Error(ErrorCode::kConfig,
                     fmt::format("masks of the loss do not follow the crops of {}, which differ "
@@ -221,15 +220,14 @@ bool TrainingRun::Impl::captions_are_fixed() const {
     };
     const auto& folders = data.dataset.folders;
     return std::all_of(folders.begin(), folders.end(), [&](const data::ConceptFolder& folder) {
-        return fixed(folder.options ? folder.options->caption : options.caption);
+        return fixed(folder.caption_of(options.caption));
     });
 }
 
 bool TrainingRun::Impl::changes_pixels() const {
     const auto& folders = data.dataset.folders;
     return std::any_of(folders.begin(), folders.end(), [&](const data::ConceptFolder& folder) {
-        const auto augment = folder.options ? folder.options->augment : options.latents.augment();
-        return augment.changes_pixels();
+        return folder.augment_of(options.latents.augment()).changes_pixels();
     });
 }
 
@@ -251,12 +249,11 @@ void TrainingRun::Impl::preview_folders() {
         FolderPreview& folder = plan.folders[static_cast<size_t>(image.folder_idx)];
         folder.share += static_cast<double>(image.repeats) / static_cast<double>(data.num_slots());
         if (folder.captions.size() >= kCaptionsShown) continue;
-        const data::SubsetOptions* own = data.dataset.options_of(image);
         data::PhiloxCaptionRandom random(
             identity.seed, 1, static_cast<uint32_t>(data.first_slot[i]));
         folder.captions.push_back(
             data::process_caption(image.caption,
-                                  own != nullptr ? own->caption : options.caption,
+                                  data.dataset.caption_of(image, options.caption),
                                   {.epoch = 1, .step = 0, .max_train_steps = 1},
                                   random));
     }
