@@ -16,6 +16,7 @@
 #include "config/internal/toml.h"
 #include "config/settings.h"
 #include "config/validate.h"
+#include "data/augment.h"
 
 namespace lora::config {
 namespace {
@@ -250,10 +251,7 @@ private:
         look.count("max_bucket_reso", plan.bucket.max_bucket_reso_px, 1);
         look.count("bucket_reso_steps", plan.bucket.bucket_reso_steps_px, 1);
         look.flag("bucket_no_upscale", plan.bucket.no_upscale);
-        for (Diagnostic finding : data::check_bucket_options(plan.bucket)) {
-            finding.place = place;
-            findings_.push_back(std::move(finding));
-        }
+        add_at(place, data::check_bucket_options(plan.bucket));
         const auto subsets = table.find("subsets");
         if (subsets == table.end() || !subsets->is_array() || subsets->empty()) {
             error(place, "a data set without [[datasets.subsets]]", "each names an image_dir");
@@ -265,7 +263,8 @@ private:
             const std::string here = fmt::format("{}, subset {}", place, number);
             if (subset.is_object()) {
                 plan.subsets.push_back(read_subset(subset, table, here));
-                check_face(plan, here);
+                const auto& range = plan.subsets.back().options.augment.face_crop_aug_range;
+                if (range) add_at(here, data::check_face_crop(*range, plan.bucket.enable_bucket));
             } else {
                 error(here, "this is no table", {});
             }
@@ -315,16 +314,10 @@ private:
         look.count("max_shuffled_tags", caption.max_shuffled_tags, 0);
     }
 
-    void check_face(const data::DatasetPlan& plan, const std::string& place) {
-        const auto& range = plan.subsets.back().options.augment.face_crop_aug_range;
-        if (!range) return;
-        if (plan.bucket.enable_bucket) {
-            error(place,
-                  "face_crop_aug_range crops to one resolution",
-                  "set enable_bucket = false in this data set");
-        }
-        if (!(range->low > 0 && range->low <= range->high)) {
-            error(place, "the two shares of face_crop_aug_range must rise from above 0", {});
+    void add_at(const std::string& place, Diagnostics found) {
+        for (Diagnostic& finding : found) {
+            finding.place = place;
+            findings_.push_back(std::move(finding));
         }
     }
 

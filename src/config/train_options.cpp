@@ -13,16 +13,6 @@ std::optional<double> optional_number(const Settings& s, std::string_view name) 
     return s.number(name);
 }
 
-// "2.0,4.0"; validate.h has judged it.
-std::optional<data::FaceCropRange> parse_face_range(std::string_view text) {
-    const std::vector<std::string_view> words = split_words(text, ',');
-    if (words.size() != 2) return std::nullopt;
-    const auto low = parse_float(words[0]);
-    const auto high = parse_float(words[1]);
-    if (!low || !high) return std::nullopt;
-    return data::FaceCropRange{*low, *high};
-}
-
 // Words that are no numbers were found by validate().
 std::vector<double> numbers(const std::vector<std::string>& words) {
     std::vector<double> result;
@@ -225,6 +215,15 @@ void fill_saving(const Settings& s, train::TrainOptions& out) {
 }
 
 }  // namespace
+
+std::optional<data::FaceCropRange> parse_face_range(std::string_view text) {
+    const std::vector<std::string_view> words = split_words(text, ',');
+    if (words.size() != 2) return std::nullopt;
+    const auto low = parse_float(words[0]);
+    const auto high = parse_float(words[1]);
+    if (!low || !high) return std::nullopt;
+    return data::FaceCropRange{*low, *high};
+}
 
 std::vector<std::pair<std::string, std::string>> name_value_pairs(
     const std::vector<std::string>& words) {

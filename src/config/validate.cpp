@@ -197,8 +197,7 @@ public:
     void check_faces() {
         if (!settings_.has("face_crop_aug_range")) return;
         const std::string text = settings_.text("face_crop_aug_range");
-        const auto words = split_words(text, ',');
-        if (words.size() == 2 && parse_float(words[0]) && parse_float(words[1])) return;
+        if (parse_face_range(text)) return;
         error(
             "face_crop_aug_range", fmt::format("\"{}\" are no two numbers", text), "write 2.0,4.0");
     }

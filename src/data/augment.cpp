@@ -140,6 +140,24 @@ io::Image apply_gamma(const io::Image& image, double gamma) {
     return out;
 }
 
+Diagnostics check_face_crop(const FaceCropRange& range, bool enable_bucket) {
+    constexpr const char* kOption = "face_crop_aug_range";
+    Diagnostics found;
+    if (!(range.low > 0 && range.low <= range.high)) {
+        found.push_back({Severity::kError,
+                         kOption,
+                         "the two shares of face_crop_aug_range must rise from above 0",
+                         "2.0,4.0 for example"});
+    }
+    if (enable_bucket) {
+        found.push_back({Severity::kError,
+                         kOption,
+                         "face_crop_aug_range crops to one resolution",
+                         "set enable_bucket to false"});
+    }
+    return found;
+}
+
 io::Image draw_picture(const io::Image& image, const Draw& draw, Rng& rng) {
     const bool by_face = draw.options.face_crop_aug_range && draw.face;
     io::Image out = by_face ? fit_face(image, draw, rng) : fit(image, draw, rng);

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string_view>
 
+#include "base/diagnostic.h"
 #include "base/rng.h"
 #include "data/bucket.h"
 #include "data/subset.h"
@@ -22,6 +23,9 @@ struct Face {
 };
 // `name_cx_cy_w_h.png`; nothing when the name does not end so.
 [[nodiscard]] std::optional<Face> face_of_name(std::string_view path);
+
+// Everything wrong with such crops of pictures that go to buckets, or to one resolution.
+[[nodiscard]] Diagnostics check_face_crop(const FaceCropRange& range, bool enable_bucket);
 
 struct Draw {
     AugmentOptions options = {};

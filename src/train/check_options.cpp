@@ -3,6 +3,7 @@
 
 #include "base/attempt.h"
 #include "base/error.h"
+#include "data/augment.h"
 #include "train/lora_file.h"
 #include "train/network_args.h"
 #include "train/run_settings.h"
@@ -84,16 +85,9 @@ private:
                    "leave random_crop and face_crop_aug_range out, or masked_loss and alpha_mask");
         }
         if (!l.face_crop_aug_range) return;
-        const data::FaceCropRange& range = *l.face_crop_aug_range;
-        if (!(range.low > 0 && range.low <= range.high)) {
-            refuse("face_crop_aug_range",
-                   "the two shares of face_crop_aug_range must rise from above 0",
-                   "2.0,4.0 for example");
-        }
-        if (o_.bucket.enable_bucket) {
-            refuse("face_crop_aug_range",
-                   "face_crop_aug_range crops to one resolution",
-                   "set enable_bucket to false");
+        for (Diagnostic& item :
+             data::check_face_crop(*l.face_crop_aug_range, o_.bucket.enable_bucket)) {
+            found_.push_back(std::move(item));
         }
     }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "config/settings.h"
+#include "data/subset.h"
 #include "train/optimizer_spec.h"
 
 namespace lora::config {
@@ -27,6 +28,9 @@ namespace lora::config {
                                            std::string_view name,
                                            const std::vector<std::string>& words,
                                            const std::string& next);
+
+// "2.0,4.0"; nothing for other words.
+[[nodiscard]] std::optional<data::FaceCropRange> parse_face_range(std::string_view text);
 
 void derive_train_settings(Settings& settings);
 
