@@ -11,22 +11,10 @@ namespace {
 
 bool same_tag(std::string_view a, std::string_view b) { return plain_tag(a) == plain_tag(b); }
 
-bool fits(std::string_view tag, std::string_view pattern) {
-    const bool open_front = pattern.size() > 1 && pattern.starts_with('*');
-    if (open_front) pattern.remove_prefix(1);
-    const bool open_back = pattern.size() > 1 && pattern.ends_with('*');
-    if (open_back) pattern.remove_suffix(1);
-    const std::string have = plain_tag(tag);
-    const std::string want = plain_tag(pattern);
-    if (open_front && open_back) return have.find(want) != std::string::npos;
-    if (open_front) return have.ends_with(want);
-    if (open_back) return have.starts_with(want);
-    return have == want;
-}
-
 bool fits_any(std::string_view tag, const std::vector<std::string>& patterns) {
+    const std::string plain = plain_tag(tag);
     return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
-        return fits(tag, pattern);
+        return TagPattern(pattern).fits(plain);
     });
 }
 

@@ -189,7 +189,7 @@ TagClasses::TagClasses() {
         }
     }
     for (const auto& [tag, tag_class] : table_) {
-        for (const std::string_view word : split(tag, ' ')) words_.emplace(std::string(word), true);
+        for (const std::string_view word : split(tag, ' ')) words_.emplace(word);
     }
     for (const std::string_view list : {internal::colours(),
                                         internal::hair_words(),
@@ -198,9 +198,24 @@ TagClasses::TagClasses() {
                                         internal::hair_styles(),
                                         internal::garments()}) {
         for (const std::string_view word : split(list, ',')) {
-            words_.emplace(std::string(word), true);
+            words_.emplace(word);
         }
     }
+}
+
+TagPattern::TagPattern(std::string_view text) {
+    open_front_ = text.size() > 1 && text.starts_with('*');
+    if (open_front_) text.remove_prefix(1);
+    open_back_ = text.size() > 1 && text.ends_with('*');
+    if (open_back_) text.remove_suffix(1);
+    text_ = plain_tag(text);
+}
+
+bool TagPattern::fits(std::string_view plain) const {
+    if (open_front_ && open_back_) return plain.find(text_) != std::string_view::npos;
+    if (open_front_) return plain.ends_with(text_);
+    if (open_back_) return plain.starts_with(text_);
+    return plain == text_;
 }
 
 void TagClasses::add_user_rules(std::string_view text, const std::string& what) {
@@ -214,21 +229,16 @@ void TagClasses::add_user_rules(std::string_view text, const std::string& what) 
         const auto tag_class = at == std::string_view::npos
                                    ? std::nullopt
                                    : tag_class_from_name(lower_ascii(trimmed(line.substr(at + 1))));
-        std::string_view tag = trimmed(line.substr(0, std::min(at, line.size())));
-        UserRule rule;
-        rule.open_front = tag.starts_with('*');
-        if (rule.open_front) tag.remove_prefix(1);
-        rule.open_back = tag.ends_with('*');
-        if (rule.open_back) tag.remove_suffix(1);
-        rule.text = plain_tag(tag);
-        if (!tag_class || rule.text.empty()) {
+        const std::string_view tag = trimmed(line.substr(0, std::min(at, line.size())));
+        TagPattern pattern(tag);
+        const bool fits_all = tag == "*" || tag == "**";
+        if (!tag_class || fits_all || pattern.text().empty()) {
             throw Error(ErrorCode::kFormat,
                         fmt::format("line {} of {} is no rule: {}", line_number, what, line))
                 .with_hint(fmt::format("write tag = class, with one of {}",
                                        fmt::join(kNames.begin(), kNames.end(), ", ")));
         }
-        rule.tag_class = *tag_class;
-        rules.push_back(std::move(rule));
+        rules.push_back({std::move(pattern), *tag_class});
     }
     // The last line that fits decides.
     std::reverse(rules.begin(), rules.end());
@@ -237,12 +247,7 @@ void TagClasses::add_user_rules(std::string_view text, const std::string& what) 
 
 std::optional<TagClass> TagClasses::find(const std::string& tag) const {
     for (const UserRule& rule : user_rules_) {
-        const bool fits = rule.open_front && rule.open_back
-                              ? tag.find(rule.text) != std::string::npos
-                          : rule.open_front ? tag.ends_with(rule.text)
-                          : rule.open_back  ? tag.starts_with(rule.text)
-                                            : tag == rule.text;
-        if (fits) return rule.tag_class;
+        if (rule.pattern.fits(tag)) return rule.tag_class;
     }
     if (tag.empty()) return std::nullopt;
     if (const auto row = table_.find(tag); row != table_.end()) return row->second;

@@ -1,6 +1,6 @@
 // What kind of thing a tag names, in the guide's classes. Only traits, and by choice clothing, may
 // ever be deleted from captions; whatever no table and no rule knows is kOther and stays.
-// Not here: captions (caption_tags.h) and what a policy does with the classes (tag_policy.h).
+// Not here: captions and what a policy does with the classes (caption_tags.h).
 // Threads  const members may be called from many threads.
 // Source   the guide's chapter on deleting tags (requirements M164 to M172); names of tags as the
 //          WD14 taggers write them.
@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -34,6 +35,20 @@ enum class TagClass : uint8_t {
 // Lower case, spaces for underscores, no backslash before brackets, single blanks.
 [[nodiscard]] std::string plain_tag(std::string_view tag);
 
+// A tag with `*` at one or both ends for anything; a lone `*` is a tag as any other.
+class TagPattern {
+public:
+    explicit TagPattern(std::string_view text);
+    // The tag as plain_tag() writes it.
+    [[nodiscard]] bool fits(std::string_view plain) const;
+    [[nodiscard]] const std::string& text() const { return text_; }  // without the stars
+
+private:
+    std::string text_;
+    bool open_front_ = false;
+    bool open_back_ = false;
+};
+
 class TagClasses {
 public:
     TagClasses();
@@ -53,15 +68,13 @@ public:
 
 private:
     struct UserRule {
-        std::string text;
-        bool open_front = false;
-        bool open_back = false;
+        TagPattern pattern;
         TagClass tag_class = TagClass::kOther;
     };
     [[nodiscard]] std::optional<TagClass> find(const std::string& tag) const;
 
     std::unordered_map<std::string, TagClass> table_;
-    std::unordered_map<std::string, bool> words_;
+    std::unordered_set<std::string> words_;
     std::vector<UserRule> user_rules_;
 };
 

@@ -107,6 +107,8 @@ TEST(TagPolicy, UsersRulesGoFirst) {
     EXPECT_EQ(classes.class_of("short hair"), TagClass::kTraits);
     EXPECT_THROW(classes.add_user_rules("long hair = hairy", "f"), Error);
     EXPECT_THROW(classes.add_user_rules("long hair", "f"), Error);
+    EXPECT_THROW(classes.add_user_rules("* = traits", "f"), Error);
+    EXPECT_THROW(classes.add_user_rules("** = traits", "f"), Error);
 }
 
 TEST(TagPolicy, OwnWhitelistAndKeepTokens) {
@@ -131,6 +133,8 @@ TEST(TagEdits, AddRemoveReplaceSortEscape) {
     edits = {};
     edits.remove = {"long_hair", "*background"};
     EXPECT_EQ(result("mika, long hair, white background, solo", edits), "mika, solo");
+    edits.remove = {"*", "*ol*"};
+    EXPECT_EQ(result("mika, *, solo", edits), "mika");
     edits = {};
     edits.replace = {{"grin", "smile"}, {"solo", ""}};
     edits.dedupe = true;
