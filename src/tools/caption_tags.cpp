@@ -112,9 +112,9 @@ std::vector<std::string> apply_edits(std::vector<std::string> tags,
     }
     if (edits.sort && !tags.empty()) {
         std::stable_sort(
-            tags.begin() + (edits.keep_first ? 1 : 0),
-            tags.end(),
-            [](const std::string& a, const std::string& b) { return plain_tag(a) < plain_tag(b); });
+            tags.begin() + 1, tags.end(), [](const std::string& a, const std::string& b) {
+                return plain_tag(a) < plain_tag(b);
+            });
     }
     if (!edits.add.empty()) {
         std::erase_if(tags, [&](const std::string& tag) {

@@ -1,7 +1,7 @@
 // A caption as a list of tags, and what `lora tags` does to such a list: put in front, remove,
 // replace, rename a trigger, drop doubles, sort, escape brackets, apply a policy.
-// Not here: files (tag_folder.h). Tags are compared as plain_tag() writes them; what is not changed
-// stays as it was written.
+// Not here: files (file_changes.h). Tags are compared as plain_tag() writes them; what is not
+// changed stays as it was written.
 // Threads  pure.
 // Source   the guide's four strategies (requirements M156 to M172, M195, M196).
 #pragma once
@@ -45,8 +45,7 @@ struct TagEdits {
     std::optional<TagPolicy> policy;
     bool drop_clothing = false;          // with kNoTraits: clothing too
     std::vector<std::string> whitelist;  // stay whatever their class
-    bool sort = false;                   // by letters, behind the first tag when keep_first
-    bool keep_first = true;
+    bool sort = false;                   // by letters, behind the first tag
     std::vector<std::string> add;  // in front, in this order; moved there when already present
     bool dedupe = false;
     bool escape_brackets = false;

@@ -166,7 +166,7 @@ void scan_files(const CheckContext& context, ScannedFolder& folder) {
             }
             continue;
         }
-        internal::ScannedPicture picture{path, "", entry.size_bytes};
+        internal::ScannedPicture picture{path, ""};
         const std::string caption =
             without_extension(entry.name) + context.options.caption_extension;
         if (names.contains(caption)) {

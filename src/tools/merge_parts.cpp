@@ -13,8 +13,6 @@ namespace {
 
 using nn::LoraKind;
 
-double alpha_of(const LoraLayer& layer) { return layer.alpha; }
-
 // A factor times a number, rounded to the merge's precision on the way.
 Matrix scaled(const LoraLayer& layer, std::string_view suffix, double by, DType precision) {
     Matrix out = factor_matrix(layer, suffix, layer.factors.find(suffix)->second.shape[0]);
@@ -73,10 +71,10 @@ private:
         if (first) {
             result.name = layer.name;
             result.weight_shape = layer.weight_shape;
-            result.alpha = alpha_of(layer);
+            result.alpha = layer.alpha;
         }
         const double by =
-            std::sqrt(alpha_of(layer) / result.alpha) * input.ratio * input.blocks.of(layer.name);
+            std::sqrt(layer.alpha / result.alpha) * input.ratio * input.blocks.of(layer.name);
         if (!std::isfinite(by)) {
             throw Error(ErrorCode::kFormat,
                         fmt::format("layer {}: alphas {} and {} cannot be joined",

@@ -62,7 +62,6 @@ struct Group {
     std::vector<std::string> names;  // as in the file
     KeyStyle style = KeyStyle::kKohya;
     std::optional<LoraLayer> layer;  // absent: its tensors do not fit together
-    bool is_dora = false;
 };
 
 class Verifier {
@@ -112,7 +111,7 @@ private:
     void check_layers() {
         for (auto& [name, group] : groups_) {
             auto tensors = group.tensors;
-            group.is_dora = tensors.erase("dora_scale") > 0;
+            tensors.erase("dora_scale");
             const auto problem = attempt([&, layer = &name, into = &group] {
                 into->layer = internal::read_layer(*layer, std::move(tensors), path_);
                 for (const auto& [suffix, view] : into->layer->factors) {

@@ -83,7 +83,6 @@ constexpr std::string_view kOthers[] = {"LoRA_type",
 struct TypeRow {
     std::string_view type;
     std::string_view algo;  // of lycoris.kohya; empty: networks.lora
-    bool known = true;
 };
 constexpr TypeRow kTypes[] = {{"Standard", ""},
                               {"Kohya LoCon", ""},

@@ -12,7 +12,6 @@ namespace lora::tools::internal {
 struct ScannedPicture {
     std::string path;
     std::string caption_path;  // empty: none
-    uint64_t bytes = 0;
 };
 
 struct ScannedFolder {
