@@ -7,15 +7,6 @@ namespace {
 
 using enum OptionType;
 
-constexpr OptionRow accepted(std::string_view name, OptionType type, Words help) {
-    OptionRow row;
-    row.name = name;
-    row.type = type;
-    row.support = Support::kAccepted;
-    row.help = help;
-    return row;
-}
-
 constexpr OptionRow refused(std::string_view name, OptionType type, Words help) {
     OptionRow row = accepted(name, type, help);
     row.support = Support::kRefused;

@@ -108,15 +108,6 @@ constexpr OptionRow kThreads[] = {
      .help = {"processor threads that compute; 0: all", "計算用的執行緒數;0 表示全部"}},
 };
 
-constexpr OptionRow accepted(std::string_view name, OptionType type, Words help) {
-    OptionRow row;
-    row.name = name;
-    row.type = type;
-    row.support = Support::kAccepted;
-    row.help = help;
-    return row;
-}
-
 constexpr OptionRow kAcceptedHere[] = {
     accepted("v2", kFlag, {"the family is read from the files", "模型家族由檔案判斷"}),
     accepted("sdxl", kFlag, {"the family is read from the files", "模型家族由檔案判斷"}),

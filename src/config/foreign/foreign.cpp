@@ -67,15 +67,15 @@ ForeignSettings read_json(std::string_view text, const std::string& what) {
 }
 
 ForeignSettings read_toml(std::string_view text, const std::string& what) {
-    const toml::table table = parse_toml(text, what);
-    if (table.contains("datasets")) return dataset_config(what);
+    if (parse_toml(text, what).contains("datasets")) return dataset_config(what);
+    std::vector<FileValue> values = parse_config_text(text, what);
     bool pages = false;
-    for (const FileValue& value : parse_config_text(text, what)) {
+    for (const FileValue& value : values) {
         pages = pages || value.name == "model_train_type" || value.name == "lr_restart_cycles" ||
                 value.name == "lycoris_algo" || value.name == "enable_preview";
     }
     ForeignSink sink(pages ? ForeignKind::kLoraScriptsToml : ForeignKind::kSdScriptsToml, what);
-    read_foreign_toml(text, what, sink);
+    read_foreign_toml(std::move(values), sink);
     return sink.take();
 }
 

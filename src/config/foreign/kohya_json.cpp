@@ -70,15 +70,17 @@ constexpr std::string_view kOthers[] = {"LoRA_type",
                                         "rank_dropout",
                                         "module_dropout",
                                         "rank_dropout_scale",
-                                        "train_norm",
-                                        "down_lr_weight",
-                                        "mid_lr_weight",
-                                        "up_lr_weight",
-                                        "block_lr_zero_threshold",
-                                        "block_dims",
-                                        "block_alphas",
-                                        "conv_block_dims",
-                                        "conv_block_alphas"};
+                                        "train_norm"};
+
+// Fields of the blocks of networks.lora, which are its arguments.
+constexpr const char* kBlockKeys[] = {"down_lr_weight",
+                                      "mid_lr_weight",
+                                      "up_lr_weight",
+                                      "block_lr_zero_threshold",
+                                      "block_dims",
+                                      "block_alphas",
+                                      "conv_block_dims",
+                                      "conv_block_alphas"};
 
 struct TypeRow {
     std::string_view type;
@@ -92,15 +94,18 @@ constexpr TypeRow kTypes[] = {{"Standard", ""},
                               {"LyCORIS/LoKr", "lokr"},
                               {"LyCORIS/iA3", "ia3"}};
 
+template <typename List>
+bool is_in(const List& list, const std::string& key) {
+    return std::find(std::begin(list), std::end(list), key) != std::end(list);
+}
+
 class KohyaReader {
 public:
     KohyaReader(const Json& json, ForeignSink& sink) : json_(json), sink_(sink) {}
 
     void run() {
         for (const auto& [key, value] : json_.items()) {
-            if (std::find(std::begin(kOthers), std::end(kOthers), key) != std::end(kOthers)) {
-                continue;
-            }
+            if (is_in(kOthers, key) || is_in(kBlockKeys, key)) continue;
             set(key, text_of(value));
         }
         set_network();
@@ -181,14 +186,7 @@ private:
             }
             if (row->algo == "lokr" || !on("use_tucker")) add("use_cp", "use_tucker");
         } else {
-            for (const auto* key : {"down_lr_weight",
-                                    "mid_lr_weight",
-                                    "up_lr_weight",
-                                    "block_lr_zero_threshold",
-                                    "block_dims",
-                                    "block_alphas",
-                                    "conv_block_dims",
-                                    "conv_block_alphas"}) {
+            for (const char* key : kBlockKeys) {
                 add(key, key);
             }
         }

@@ -120,8 +120,8 @@ private:
 
 }  // namespace
 
-void read_foreign_toml(std::string_view text, const std::string& what, ForeignSink& sink) {
-    TomlReader(parse_config_text(text, what), sink).run();
+void read_foreign_toml(std::vector<FileValue> values, ForeignSink& sink) {
+    TomlReader(std::move(values), sink).run();
 }
 
 }  // namespace lora::config

@@ -77,7 +77,7 @@ struct CommandOption {
 void read_arguments(std::string_view text, ForeignSink& sink);
 void set_option(const CommandOption& option, ForeignSink& sink);
 void read_script(std::string_view text, ForeignKind kind, ForeignSink& sink);
-void read_foreign_toml(std::string_view text, const std::string& what, ForeignSink& sink);
+void read_foreign_toml(std::vector<FileValue> values, ForeignSink& sink);
 void read_kohya_json(const Json& json, ForeignSink& sink);
 
 // "a=1 b='2 3'" to its words.

@@ -7,6 +7,16 @@
 
 namespace lora::config {
 
+// A word that is taken and changes nothing; the help says why.
+constexpr OptionRow accepted(std::string_view name, OptionType type, Words help) {
+    OptionRow row;
+    row.name = name;
+    row.type = type;
+    row.support = Support::kAccepted;
+    row.help = help;
+    return row;
+}
+
 // What a preset says beyond the guide's values; words of a list between blanks.
 struct PresetValue {
     std::string_view name;
