@@ -159,6 +159,24 @@ caption_prefix = "big,"
             shown = set(re.findall(r"zorp_\d\d\.png", file.read()))
         self.assertEqual((told["images"], len(shown)), (3, 3))
 
+    def test_latents_asked_for_on_the_command_line(self):
+        folder = os.path.join(self.make_data(), "2_zorp")
+        config = self.write("d.toml", f"[[datasets]]\nresolution = 64\n[[datasets.subsets]]\nimage_dir = '{folder}'\n"
+                            "color_aug = true\n")
+        args = self.train_args(steps=1, train_data_dir=None, dataset_config=config)
+        self.check(run(*args, "--dry_run"), 0)
+        for option in ("--cache_latents", "--cache_latents_to_disk"):
+            self.check(run(*args, option, "--dry_run"), 2, "latents cannot be kept")
+
+    def test_a_policy_raises_keep_tokens(self):
+        folder = self.make_data()
+        for before, after in (("keep_tokens = 0  # note", "keep_tokens = 1  # note"), ("keep_tokens=0", "keep_tokens = 1"),
+                              ("keep_tokens = 2  # note", "keep_tokens = 2  # note"), ("", "keep_tokens = 1\n")):
+            settings = self.write("run.toml", "seed = 1\n" + before)
+            self.check(run("tags", folder, "--recursive", "--policy", "no_traits", "--keep_tokens_in", settings), 0)
+            with open(settings, encoding="utf-8") as file:
+                self.assertIn(after, file.read())
+
     @unittest.skipIf(os.name == "nt", "names are UTF-16 there")
     def test_a_folder_whose_name_is_no_utf8(self):
         self.make_data(name=os.fsdecode(b"2_zorp \xff"))

@@ -1,4 +1,6 @@
 // `lora tags`: the tags of a folder's captions, listed or changed.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "app/cli/command.h"
@@ -71,9 +73,16 @@ std::string with_keep_tokens(const std::string& text) {
             at != std::string_view::npos && (trimmed(bare.substr(0, at)) == "keep_tokens" ||
                                              trimmed(bare.substr(0, at)) == "\"keep_tokens\"");
         if (!out.empty() || line.data() != text.data()) out += '\n';
-        const auto value = is_row ? parse_number<int64_t>(trimmed(bare.substr(at + 1))) : 0;
         done = done || is_row;
-        out += is_row && value.value_or(1) < 1 ? std::string("keep_tokens = 1") : std::string(line);
+        const std::string_view behind = is_row ? bare.substr(at + 1) : std::string_view();
+        const std::string_view note = behind.substr(std::min(behind.find('#'), behind.size()));
+        const auto value =
+            parse_number<int64_t>(trimmed(behind.substr(0, behind.size() - note.size())));
+        if (is_row && value.value_or(1) < 1) {
+            out += fmt::format("keep_tokens = 1{}{}", note.empty() ? "" : "  ", note);
+        } else {
+            out += line;
+        }
     }
     return done ? out : "keep_tokens = 1\n" + text;
 }

@@ -151,7 +151,10 @@ Diagnostics all_findings(const Diagnostics& findings, const train::RunPlan& plan
 // The options of the settings, with everything they name but the model.
 train::TrainOptions read_options(const config::Settings& settings, Diagnostics& findings) {
     train::TrainOptions options = config::train_options(settings);
-    const bool asked = settings.origin("cache_latents") == config::Origin::kCommandLine;
+    const auto is_typed = [&](const char* name) {
+        return settings.origin(name) == config::Origin::kCommandLine;
+    };
+    const bool asked = is_typed("cache_latents") || is_typed("cache_latents_to_disk");
     config::load_dataset_config(options, asked, findings);
     return options;
 }
