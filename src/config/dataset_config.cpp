@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/utf8.h"
 #include "base/words.h"
+#include "config/internal/paths.h"
 #include "config/internal/toml.h"
 #include "config/settings.h"
 #include "config/validate.h"
@@ -281,7 +282,7 @@ private:
         Lookup own({&table}, place, findings_);
         own.text("image_dir", plan.image_dir);
         if (plan.image_dir.empty()) error(place, "image_dir is missing", "the folder of pictures");
-        std::replace(plan.image_dir.begin(), plan.image_dir.end(), '\\', '/');
+        plan.image_dir = with_forward_slashes(plan.image_dir);
         own.flag("is_reg", plan.is_reg);
         std::string tokens;
         look.text("class_tokens", tokens);

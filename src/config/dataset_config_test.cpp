@@ -135,6 +135,16 @@ metadata_file = "m.json"
     EXPECT_TRUE(says("data set 2", "without [[datasets.subsets]]"));
 }
 
+TEST(DatasetConfig, FoldersOnAServerStayAsTheyAre) {
+    Diagnostics findings;
+    const auto plans = parse_dataset_config(
+        "[[datasets]]\nresolution = 512\n[[datasets.subsets]]\nimage_dir = '\\\\server\\cats'\n",
+        "d.toml",
+        run_options(),
+        findings);
+    EXPECT_EQ(plans.at(0).subsets.at(0).image_dir, R"(\\server\cats)");
+}
+
 TEST(DatasetConfig, FaceCropsWantOneResolution) {
     const auto errors = [](const char* bucket) {
         Diagnostics findings;

@@ -85,17 +85,6 @@ std::string check_word(const OptionRow& row, std::string& word, std::string& hin
     return {};
 }
 
-// Settings travel between systems: sd-models\x.safetensors works everywhere. A file that really has
-// a backslash in its name, and \\server\share, stay as they are.
-std::string with_forward_slashes(const std::string& path) {
-    if (path.starts_with("\\\\") || path.find('\\') == std::string::npos || path_exists(path)) {
-        return path;
-    }
-    std::string out = path;
-    std::replace(out.begin(), out.end(), '\\', '/');
-    return out;
-}
-
 std::string with_toml_extension(std::string path) {
     if (extension(path) != ".toml") path += ".toml";
     return path;
