@@ -34,7 +34,9 @@ struct ConceptName {
 // `name` stands behind the number: "miku 1girl".
 [[nodiscard]] ConceptName read_concept(std::string_view name, FolderScheme scheme);
 
-// The text of a folder's own `_concept.txt`: trigger in the first line, class in the second.
+// A folder's own words for its trigger and class, when its name cannot say them.
+inline constexpr const char* kConceptFile = "_concept.txt";
+// The text of that file: trigger in the first line, class in the second.
 [[nodiscard]] ConceptName concept_of_text(std::string_view text);
 
 // Whether the caption holds the trigger as words of its own; letters of either case.

@@ -22,8 +22,6 @@ namespace lora::data {
 namespace {
 
 constexpr int64_t kMaxRepeats = 1'000'000'000;
-// A folder's own words for its trigger and class, when its name cannot say them.
-constexpr std::string_view kConceptFile = "_concept.txt";
 
 void warn(Diagnostics& list, std::string place, std::string text, std::string hint = {}) {
     list.push_back({Severity::kWarning, std::move(place), std::move(text), std::move(hint)});
@@ -186,13 +184,6 @@ struct FoundFolder {
     std::vector<ImageEntry> images;
 };
 
-// The folder's own words for trigger and class, if it has such a file; else what its name says.
-ConceptName concept_of(const std::string& path, const FolderName& name, FolderScheme scheme) {
-    const std::string own = join_path(path, kConceptFile);
-    if (!path_exists(own)) return read_concept(name.concept_name, scheme);
-    return concept_of_text(decode_text(read_text_file(own)).utf8);
-}
-
 // A folder of a parent; nothing where it is of no use.
 std::optional<FoundFolder> scan_child(const std::string& path,
                                       bool is_reg,
@@ -244,8 +235,7 @@ std::vector<FoundFolder> scan_parent(const std::string& parent,
     }
     std::vector<FoundFolder> found;
     for (const DirectoryEntry& entry : list_directory(parent)) {
-        // Originals that lora tags and lora data keep there.
-        if (!entry.is_directory || entry.name == ".lora-undo") continue;
+        if (!entry.is_directory || entry.name == kUndoFolder) continue;
         auto item = scan_child(join_path(parent, entry.name), is_reg, options, diagnostics);
         if (item) found.push_back(std::move(*item));
     }
@@ -354,6 +344,12 @@ std::optional<FolderName> parse_folder_name(std::string_view name) {
     out.repeats = negative ? -value : value;
     if (underscore != std::string_view::npos) out.concept_name = name.substr(underscore + 1);
     return out;
+}
+
+ConceptName concept_of(const std::string& path, const FolderName& name, FolderScheme scheme) {
+    const std::string own = join_path(path, kConceptFile);
+    if (!path_exists(own)) return read_concept(name.concept_name, scheme);
+    return concept_of_text(decode_text(read_text_file(own)).utf8);
 }
 
 bool is_image_name(std::string_view name) {

@@ -118,6 +118,12 @@ struct FolderName {
 // "<repeats>_<concept>"; nothing when the part before the first underscore is no integer as
 // Python's int() reads it (spaces around, sign, decimal digits of any script).
 [[nodiscard]] std::optional<FolderName> parse_folder_name(std::string_view name);
+// What the folder's kConceptFile says, if it has one; else its name.
+[[nodiscard]] ConceptName concept_of(const std::string& path,
+                                     const FolderName& name,
+                                     FolderScheme scheme);
+// Originals that lora tags and lora data keep beside the concept folders; no pictures.
+inline constexpr const char* kUndoFolder = ".lora-undo";
 
 // Of pictures that are read.
 inline constexpr std::array<std::string_view, 10> kImageEndings = {

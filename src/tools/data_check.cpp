@@ -108,7 +108,7 @@ void check_orphans(const CheckContext& context,
         const std::string ending = lower_ascii(extension(entry.name));
         const bool is_caption = ending == ".txt" || ending == ".caption" ||
                                 ending == lower_ascii(context.options.caption_extension);
-        if (!is_caption || entry.name == "_concept.txt") continue;
+        if (!is_caption || entry.name == data::kConceptFile) continue;
         if (!stems.contains(without_extension(entry.name))) {
             context.add(kWarning,
                         "orphan_caption",
@@ -255,7 +255,7 @@ std::vector<ScannedFolder> scan_folders(const CheckContext& context) {
         folder.row.name = entry.name;
         folder.row.repeats = name->repeats;
         folder.row.trigger =
-            plain_tag(data::read_concept(name->concept_name, data::FolderScheme::kGuide).trigger);
+            plain_tag(data::concept_of(path, *name, data::FolderScheme::kGuide).trigger);
         scan_files(context, folder);
         folder.row.images = std::ssize(folder.pictures);
         folder.row.captions =
@@ -333,9 +333,10 @@ void advise(const CheckContext& context, const std::vector<ScannedFolder>& folde
     for (const ScannedFolder& folder : folders) {
         images += folder.row.images;
         const auto name = data::parse_folder_name(folder.row.name);
-        const bool collides =
-            !folder.row.trigger.empty() && (context.classes.knows(folder.row.trigger) ||
-                                            (name && context.classes.knows(name->concept_name)));
+        const bool names_it = name && !path_exists(join_path(folder.path, data::kConceptFile));
+        const bool collides = !folder.row.trigger.empty() &&
+                              (context.classes.knows(folder.row.trigger) ||
+                               (names_it && context.classes.knows(name->concept_name)));
         if (!collides) continue;
         context.add(kWarning,
                     "trigger_collision",

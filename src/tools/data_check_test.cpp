@@ -113,6 +113,15 @@ TEST_F(DataCheckTest, AGoodFolderIsQuiet) {
     EXPECT_EQ(all_of(check()), "");
 }
 
+TEST_F(DataCheckTest, AFolderMaySayItsConceptItself) {
+    good("5_mika", 12, 1);
+    std::filesystem::rename(to_path(folder_ + "/5_mika"), to_path(folder_ + "/5_smile"));
+    EXPECT_TRUE(has(check(), "trigger_collision", "5_smile"));
+    put("5_smile/_concept.txt", "Mika\n1girl\n");
+    EXPECT_EQ(all_of(check()), "");
+    EXPECT_EQ(check().folders.at(0).trigger, "mika");
+}
+
 struct Planted {
     const char* kind;
     const char* path;

@@ -11,9 +11,11 @@
 #include <string>
 #include <vector>
 
+#include "data/dataset.h"
+
 namespace lora::tools {
 
-inline constexpr const char* kUndoFolder = ".lora-undo";
+using data::kUndoFolder;
 
 struct FileChange {
     std::string path;                  // inside the folder or not; UTF-8

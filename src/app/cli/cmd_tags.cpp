@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "base/words.h"
+#include "data/concept.h"
 #include "tools/caption_tags.h"
 #include "tools/file_changes.h"
 
@@ -29,7 +30,7 @@ void collect(const std::string& folder,
             if (recursive && entry.name != tools::kUndoFolder && !tools::is_symlink(path)) {
                 collect(path, ending, recursive, out);
             }
-        } else if (entry.name.ends_with(ending) && entry.name != "_concept.txt") {
+        } else if (entry.name.ends_with(ending) && entry.name != data::kConceptFile) {
             out.push_back(path);
         }
     }
