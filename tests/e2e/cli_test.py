@@ -65,9 +65,7 @@ class Commands(E2E):
     def test_inspect_errors(self):
         self.check(run("inspect"), 2, "missing")
         self.check(run("inspect", self.path("no.safetensors")), 5, "no.safetensors")
-        text = self.path("text.safetensors")
-        with open(text, "w", encoding="utf-8") as file:
-            file.write("this is no safetensors file, whatever its name says")
+        text = self.write("text.safetensors", "this is no safetensors file, whatever its name says")
         self.check(run("inspect", text), 4, "text.safetensors")
 
 

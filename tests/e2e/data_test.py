@@ -16,17 +16,11 @@ class Data(E2E):
         result = self.check(run(*args, "--dry_run", "--json"), 0)
         return json.loads(result.out), result
 
-    def write(self, name, text):
-        with open(self.path(name), "w", encoding="utf-8") as file:
-            file.write(text)
-        return self.path(name)
-
     def test_captions_as_they_will_be_trained(self):
         # M111 to M113, M116: the three names, and the trigger in captions that do not name it.
         folder = os.path.join(self.make_data(name="3_Snow_Fox animal", count=2), "3_Snow_Fox animal")
         os.remove(os.path.join(folder, "zorp_01.txt"))
-        with open(os.path.join(folder, "zorp_00.txt"), "w", encoding="utf-8") as file:
-            file.write("white, snow")
+        self.write(os.path.join(folder, "zorp_00.txt"), "white, snow")
         args = self.train_args(steps=1, no_shuffle_caption=True)
         told, _ = self.dry_run(*args)
         (shown,) = told["folders"]

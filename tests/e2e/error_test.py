@@ -77,14 +77,12 @@ class Errors(E2E):
     def test_a_text_file_named_png(self):
         folder = self.path("words", "1_x")
         os.makedirs(folder)
-        with open(os.path.join(folder, "a.png"), "w", encoding="utf-8") as file:
-            file.write("not a picture at all")
+        self.write(os.path.join(folder, "a.png"), "not a picture at all")
         result = self.refused(self.train_args(data=self.path("words")), 3)
         self.assertIn("a.png", result.err)
 
     def test_one_unreadable_picture_among_good_ones_is_a_warning(self):
-        with open(self.path("data", "2_zorp", "broken.png"), "w", encoding="utf-8") as file:
-            file.write("not a picture at all")
+        self.write("data/2_zorp/broken.png", "not a picture at all")
         result = self.check(run(*self.train_args(steps=1)), 0, "warning", "broken.png")
         self.assertEqual(result.err.count("broken.png"), 1, result)
 
@@ -121,16 +119,14 @@ class Errors(E2E):
         self.refused(self.train_args(fused_backward_pass=True), 2, "fused_backward_pass")
 
     def test_a_config_file_that_is_not_toml(self):
-        with open(self.path("bad.toml"), "w", encoding="utf-8") as file:
-            file.write("seed = 1\npath = \"D:\\train\\x\"\n")
-        self.refused(["train", "--config_file", self.path("bad.toml")], 4, "bad.toml:2")
+        path = self.write("bad.toml", "seed = 1\npath = \"D:\\train\\x\"\n")
+        self.refused(["train", "--config_file", path], 4, "bad.toml:2")
 
     def test_an_output_folder_that_cannot_be_written(self):
         if os.name == "posix" and os.path.isdir("/proc/self"):
             self.refused(self.train_args(output_dir="/proc/lora-output", logging_dir="/proc/lora-logs"), 5,
                          "/proc/lora-output")
-        with open(self.path("file"), "w", encoding="utf-8") as file:
-            file.write("x")
+        self.write("file", "x")
         self.refused(self.train_args(output_dir=self.path("file", "out")), 5, "file")
 
     @unittest.skipUnless(hasattr(os, "geteuid"), "permissions of POSIX")

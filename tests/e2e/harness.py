@@ -106,6 +106,12 @@ class E2E(unittest.TestCase):
     def path(self, *parts):
         return os.path.join(self.tmp, *parts)
 
+    def write(self, name, text):
+        """A text file below the fresh folder; its path."""
+        with open(self.path(name), "w", encoding="utf-8") as file:
+            file.write(text)
+        return self.path(name)
+
     def make_data(self, folder="data", name="2_zorp", count=4):
         """A parent folder with one concept folder; the parent's path."""
         parent = self.path(folder)

@@ -116,10 +116,7 @@ class Sd2(E2E):
         self.assertEqual(len(pictures), 4)
 
     def prompts(self):
-        path = self.path("prompts.txt")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write("zorp --w 64 --h 64 --s 2 --d 1\n")
-        return path
+        return self.write("prompts.txt", "zorp --w 64 --h 64 --s 2 --d 1\n")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import time
 import unittest
 import zipfile
 
-from harness import SOURCE, E2E, losses, read_header, run, sha256, start
+from harness import MODEL, SOURCE, E2E, losses, read_header, run, sha256, start
 
 RECORDED = os.path.join(SOURCE, "tests/e2e/data/tiny_losses.json")
 SEED = int(os.environ.get("LORA_TEST_SEED", "1"))
@@ -117,10 +117,10 @@ class Train(E2E):
 
     def test_previews_are_drawn_and_change_nothing(self):
         self.check(run(*self.train_args(steps=None, max_train_epochs=2, out="plain")), 0)
-        with open(self.path("prompts.txt"), "w", encoding="utf-8") as file:
-            file.write("# zorps\n(zorp:1.2), red background --w 64 --h 72 --s 3 --d 5\nzorp --w 64 --h 64 --s 2 --ss ddim\n")
+        prompts = self.write("prompts.txt", "# zorps\n(zorp:1.2), red background --w 64 --h 72 --s 3 --d 5\n"
+                             "zorp --w 64 --h 64 --s 2 --ss ddim\n")
         told = self.check(run(*self.train_args(
-            steps=None, max_train_epochs=2, sample_prompts=self.path("prompts.txt"), sample_every_n_epochs=1,
+            steps=None, max_train_epochs=2, sample_prompts=prompts, sample_every_n_epochs=1,
             sample_at_first=True)), 0)
         names = sorted(os.listdir(self.path("out", "sample")))
         self.assertEqual([re.sub(r"_\d{14}", "", n) for n in names],
@@ -163,8 +163,7 @@ class Train(E2E):
     def test_measures_page_and_status(self):
         with open(os.path.join(SOURCE, "examples/decay.txt"), encoding="utf-8") as file:
             prompts = [re.sub(r"--s \d+", "--s 2 --w 64 --h 64 --ss heun", line) for line in file]
-        with open(self.path("prompts.txt"), "w", encoding="utf-8") as file:
-            file.writelines(prompts)
+        self.write("prompts.txt", "".join(prompts))
         plain = {"steps": None, "max_train_epochs": 3, "save_every_n_epochs": 1}
         self.check(run(*self.train_args(out="plain", **plain)), 0)
         told = self.check(run(*self.train_args(
@@ -238,11 +237,9 @@ class Train(E2E):
         self.assertTrue(keys and all(k.startswith("lora_unet_") for k in keys))
 
     def test_config_file_and_working_directory(self):
-        with open(self.path("run.toml"), "w", encoding="utf-8") as file:
-            file.write("[model]\npretrained_model_name_or_path = '%s'\n[data]\ntrain_data_dir = './data'\n"
-                       "resolution = 64\nmin_bucket_reso = 64\n[train]\nmax_train_steps = 1\n"
-                       "network_dim = 4\noutput_name = 'toml'\n" %
-                       os.path.join(SOURCE, "assets/mini/mini-sd.safetensors"))
+        self.write("run.toml", f"[model]\npretrained_model_name_or_path = '{MODEL}'\n[data]\n"
+                   "train_data_dir = './data'\nresolution = 64\nmin_bucket_reso = 64\n[train]\n"
+                   "max_train_steps = 1\nnetwork_dim = 4\noutput_name = 'toml'\n")
         self.check(run("train", "--config_file", "run", cwd=self.tmp), 0)
         self.assertTrue(os.path.exists(self.path("output", "toml.safetensors")))
 
