@@ -10,6 +10,7 @@
 #include "config/foreign.h"
 #include "config/internal/derive.h"
 #include "config/internal/foreign.h"
+#include "config/internal/paths.h"
 #include "config/internal/rows.h"
 
 namespace lora::config {
