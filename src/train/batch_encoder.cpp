@@ -10,13 +10,6 @@
 #include "train/internal/vae_graph.h"
 
 namespace lora::train {
-namespace {
-
-// Runners that are kept; they share the backend's arena, so that only their plans cost memory.
-constexpr size_t kMaxRunners = 32;
-
-}  // namespace
-
 io::Image draw_image(const data::BucketedDataset& data,
                      const LatentOptions& options,
                      uint64_t seed,
@@ -37,22 +30,14 @@ io::Image draw_image(const data::BucketedDataset& data,
 BatchEncoder::BatchEncoder(EncodeRequest request, uint64_t seed)
     : request_(std::move(request)), seed_(seed), weights_(*request_.backend) {
     weights_.add_source(file_source(request_.vae_file));
+    network_ = std::make_unique<PictureNetwork>(
+        *request_.backend, weights_, encoder_graph(request_), request_.max_arena_bytes);
 }
+
+BatchEncoder::~BatchEncoder() = default;
 
 Tensor BatchEncoder::pixels(const data::PictureDraw& draw) const {
     return data::to_pixel_tensor(draw_image(*request_.data, *request_.options, seed_, draw));
-}
-
-GraphRunner& BatchEncoder::runner(const Key& key) {
-    if (runners_.size() >= kMaxRunners && !runners_.contains(key)) runners_.clear();
-    std::unique_ptr<GraphRunner>& slot = runners_[key];
-    if (!slot) {
-        slot = std::make_unique<GraphRunner>(*request_.backend,
-                                             weights_,
-                                             build_encoder_graph(request_, key.first, key.second),
-                                             GraphRunner::Options{});
-    }
-    return *slot;
 }
 
 void BatchEncoder::encode(data::Batch& batch) {
@@ -66,19 +51,14 @@ void BatchEncoder::encode(data::Batch& batch) {
     const size_t picture_bytes = batch.latents.bytes().size() / static_cast<size_t>(batch.size());
     for (int64_t begin = 0; begin < batch.size(); begin += group) {
         const int64_t count = std::min(group, batch.size() - begin);
-        GraphRunner& graph = runner({count, batch.bucket});
         const auto pixels = batch.latents.bytes().subspan(
             static_cast<size_t>(begin) * picture_bytes, static_cast<size_t>(count) * picture_bytes);
-        graph.set(
-            "image",
+        const std::vector<Tensor> posteriors = network_->run(
             {DType::kF32, Shape{count, 3, batch.bucket.height_px, batch.bucket.width_px}, pixels});
-        graph.run();
-        const Tensor mean = graph.get("mean");
-        const Tensor logvar = graph.get("logvar");
         for (int64_t i = 0; i < count; ++i) {
             const auto n = static_cast<size_t>(begin + i);
             int64_t bad = 0;
-            const Tensor posterior = posterior_of(mean, logvar, i, bad);
+            const Tensor posterior = posterior_of(posteriors, i, bad);
             const Tensor drawn = draw_latent(posterior,
                                              request_.vae.latent_scale,
                                              seed_,

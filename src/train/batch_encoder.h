@@ -8,16 +8,16 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
-#include <utility>
 
 #include "data/loader.h"
 #include "io/image_codec.h"
-#include "train/graph_runner.h"
 #include "train/latents.h"
+#include "train/weight_binding.h"
 
 namespace lora::train {
+
+class PictureNetwork;
 
 // One draw as it is trained: fitted, coloured, mirrored; random numbers by (seed, epoch, slot).
 [[nodiscard]] io::Image draw_image(const data::BucketedDataset& data,
@@ -29,6 +29,7 @@ class BatchEncoder {
 public:
     // What the request points to must outlive the encoder.
     BatchEncoder(EncodeRequest request, uint64_t seed);
+    ~BatchEncoder();
 
     [[nodiscard]] Tensor pixels(const data::PictureDraw& draw) const;
     // Puts latents in the place of the batch's pixels: a new draw from each posterior, by (seed,
@@ -36,13 +37,10 @@ public:
     void encode(data::Batch& batch);
 
 private:
-    using Key = std::pair<int64_t, data::ImageSize>;  // pictures, size
-    [[nodiscard]] GraphRunner& runner(const Key& key);
-
     EncodeRequest request_;
     uint64_t seed_;
     WeightStore weights_;
-    std::map<Key, std::unique_ptr<GraphRunner>> runners_;
+    std::unique_ptr<PictureNetwork> network_;
 };
 
 }  // namespace lora::train

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <system_error>
 
@@ -18,7 +17,6 @@
 #include "data/image_transform.h"
 #include "data/npz_file.h"
 #include "io/image_codec.h"
-#include "train/graph_runner.h"
 #include "train/internal/vae_graph.h"
 #include "train/latents.h"
 
@@ -32,26 +30,31 @@ struct Item {
 
 }  // namespace
 
-ir::Graph build_encoder_graph(const EncodeRequest& request, int64_t batch, data::ImageSize size) {
-    ir::Graph graph;
-    ir::Builder builder(graph);
-    const nn::NetContext net{&builder, request.dtype, nullptr};
-    const ir::ValueId image =
-        builder.input("image", DType::kF32, Shape{batch, 3, size.height_px, size.width_px});
-    const models::VaePosterior posterior = models::build_vae_encoder(net, request.vae, image);
-    graph.mark_output(posterior.mean, "mean");
-    graph.mark_output(posterior.logvar, "logvar");
-    return graph;
+PictureGraph encoder_graph(const EncodeRequest& request) {
+    const auto build = [vae = request.vae, dtype = request.dtype](const Shape& input) {
+        ir::Graph graph;
+        ir::Builder builder(graph);
+        const nn::NetContext net{&builder, dtype, nullptr};
+        const models::VaePosterior posterior =
+            models::build_vae_encoder(net, vae, builder.input("image", DType::kF32, input));
+        graph.mark_output(posterior.mean, "mean");
+        graph.mark_output(posterior.logvar, "logvar");
+        return graph;
+    };
+    // Never in tiles: a group norm that sees a part of the picture gives other latents (by a
+    // quarter of their norm, tiles of 768 in 1024 pixels and the mini model's VAE), and those would
+    // be learned.
+    return {.build = build, .input = "image", .outputs = {"mean", "logvar"}, .tiles = {}};
 }
 
-Tensor posterior_of(const Tensor& mean, const Tensor& logvar, int64_t i, int64_t& num_bad) {
-    const Shape& all = mean.shape();
+Tensor posterior_of(const std::vector<Tensor>& mean_and_logvar, int64_t i, int64_t& num_bad) {
+    const Shape& all = mean_and_logvar[0].shape();
     Tensor posterior(DType::kF32, {2 * all[1], all[2], all[3]});
     const std::span<float> dst = posterior.data<float>();
     const size_t half = dst.size() / 2;
     const size_t from = static_cast<size_t>(i) * half;
-    std::ranges::copy(mean.data<float>().subspan(from, half), dst.begin());
-    std::ranges::copy(logvar.data<float>().subspan(from, half), dst.last(half).begin());
+    std::ranges::copy(mean_and_logvar[0].data<float>().subspan(from, half), dst.begin());
+    std::ranges::copy(mean_and_logvar[1].data<float>().subspan(from, half), dst.last(half).begin());
     for (float& value : dst) {
         if (std::isfinite(value)) continue;
         value = 0;
@@ -87,6 +90,7 @@ public:
         : request_(request),
           store_(store),
           weights_(*request.backend),
+          network_(*request.backend, weights_, encoder_graph(request), request.max_arena_bytes),
           vae_hash_(encoder_hash(request)),
           broken_(request.data->dataset.images.size()) {
         weights_.add_source(file_source(request.vae_file));
@@ -103,7 +107,6 @@ public:
                 do_group({items.begin() + static_cast<std::ptrdiff_t>(begin),
                           items.begin() + static_cast<std::ptrdiff_t>(end)});
             }
-            runners_.clear();  // the next bucket has other sizes
         }
         std::vector<UnreadablePicture> result;
         for (size_t i = 0; i < broken_.size(); ++i) {
@@ -254,22 +257,10 @@ private:
     void encode(std::vector<Item> items) {
         const Tensor pixels = load_pixels(items);
         if (items.empty()) return;
-        const auto count = static_cast<int64_t>(items.size());
-        std::unique_ptr<GraphRunner>& runner = runners_[count];
-        if (!runner) {
-            const data::ImageSize size = choice(items.front().image_idx).bucket;
-            runner = std::make_unique<GraphRunner>(*request_.backend,
-                                                   weights_,
-                                                   build_encoder_graph(request_, count, size),
-                                                   GraphRunner::Options{});
-        }
-        runner->set("image", pixels.view());
-        runner->run();
-        const Tensor mean = runner->get("mean");
-        const Tensor logvar = runner->get("logvar");
+        const std::vector<Tensor> posteriors = network_.run(pixels.view());
         for (size_t i = 0; i < items.size(); ++i) {
             int64_t bad = 0;
-            Tensor posterior = posterior_of(mean, logvar, static_cast<int64_t>(i), bad);
+            Tensor posterior = posterior_of(posteriors, static_cast<int64_t>(i), bad);
             finish(items[i], std::move(posterior), bad);
         }
     }
@@ -320,10 +311,10 @@ private:
     const EncodeRequest& request_;
     LatentStore& store_;
     WeightStore weights_;
+    PictureNetwork network_;
     std::string vae_hash_;
     std::vector<std::string> content_;
-    std::vector<std::optional<std::string>> broken_;           // by picture: why it cannot be used
-    std::map<int64_t, std::unique_ptr<GraphRunner>> runners_;  // by batch size, one bucket's
+    std::vector<std::optional<std::string>> broken_;  // by picture: why it cannot be used
     int64_t done_ = 0;
     int64_t total_ = 0;
 };
@@ -351,9 +342,9 @@ size_t vae_arena_bytes(const EncodeRequest& request) {
         }
     }
     const int64_t batch = std::max<int64_t>(request.options->vae_batch_size, 1);
-    return plan::make_plan(build_encoder_graph(request, batch, largest),
-                           request.backend->capabilities())
-        .arena_bytes;
+    WeightStore none(*request.backend);
+    PictureNetwork network(*request.backend, none, encoder_graph(request), request.max_arena_bytes);
+    return network.arena_bytes({batch, 3, largest.height_px, largest.width_px});
 }
 
 }  // namespace lora::train

@@ -11,9 +11,13 @@
 #include "base/rng.h"
 #include "text/prompt_weights.h"
 #include "text/token_chunks.h"
+#include "train/internal/picture_network.h"
 
 namespace lora::train {
 namespace {
+
+// The decoder's arena where nobody sets a limit: 1024 x 1024 pixels at once in bf16.
+constexpr size_t kMaxDecoderBytes = size_t{2} << 30U;
 
 diffusion::PredictionType prediction_of(const models::ModelInfo& info) {
     return info.v_prediction ? diffusion::PredictionType::kVPrediction
@@ -140,6 +144,8 @@ ImageSampler::ImageSampler(backend::Backend& backend,
       info_(std::move(info)),
       options_(std::move(options)) {}
 
+ImageSampler::~ImageSampler() = default;
+
 GraphRunner& ImageSampler::keep(const std::string& key, ir::Graph graph) {
     GraphRunner::Options options;
     options.plan.max_arena_bytes = options_.max_arena_bytes;
@@ -182,16 +188,21 @@ GraphRunner& ImageSampler::unet_runner(const Shape& latents, const Shape& contex
     return keep(key, std::move(graph));
 }
 
-GraphRunner& ImageSampler::decoder_runner(const Shape& latents) {
-    const std::string key = "decoder " + latents.to_string();
-    if (const auto it = runners_.find(key); it != runners_.end()) return *it->second;
-    ir::Graph graph;
-    ir::Builder b(graph);
-    const nn::NetContext net{&b, options_.dtype};
-    graph.mark_output(
-        models::build_vae_decoder(net, info_.vae, b.input("latents", DType::kF32, latents)),
-        "image");
-    return keep(key, std::move(graph));
+PictureGraph ImageSampler::decoder_graph() const {
+    const auto build = [vae = info_.vae, dtype = options_.dtype](const Shape& input) {
+        ir::Graph graph;
+        ir::Builder b(graph);
+        const nn::NetContext net{&b, dtype};
+        graph.mark_output(
+            models::build_vae_decoder(net, vae, b.input("latents", DType::kF32, input)), "image");
+        return graph;
+    };
+    PictureGraph graph{.build = build, .input = "latents", .outputs = {"image"}, .tiles = {}};
+    for (const int64_t tile : {128, 96, 64, 48, 32}) {
+        graph.tiles.push_back(
+            {.tile = tile, .overlap = tile / 4, .out_per = info_.vae.px_per_latent(), .in_per = 1});
+    }
+    return graph;
 }
 
 Tensor ImageSampler::encode(const Tensor& ids) {
@@ -252,10 +263,14 @@ Tensor ImageSampler::denoise(const Tensor& noise,
 }
 
 Tensor ImageSampler::decode(const Tensor& latents) {
-    GraphRunner& runner = decoder_runner(latents.shape());
-    runner.set("latents", latents.view());
-    runner.run();
-    return runner.get("image");
+    if (!decoder_) {
+        decoder_ = std::make_unique<PictureNetwork>(
+            *backend_,
+            *weights_,
+            decoder_graph(),
+            options_.max_arena_bytes > 0 ? options_.max_arena_bytes : kMaxDecoderBytes);
+    }
+    return std::move(decoder_->run(latents.view()).front());
 }
 
 ImageSampler::Chunks ImageSampler::tokenize(std::span<const ImageRequest> requests) const {

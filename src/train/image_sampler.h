@@ -23,6 +23,9 @@
 
 namespace lora::train {
 
+struct PictureGraph;
+class PictureNetwork;
+
 struct ImageSamplerOptions {
     DType dtype = DType::kF32;
     bool quantize_base = false;  // the frozen weights of text encoder and UNet in 8 bits
@@ -31,7 +34,8 @@ struct ImageSamplerOptions {
     // whose buffers then stand in `parameters`.
     nn::LoraAttachments lora;
     backend::Bindings parameters;
-    // The device limit for one network, 0: none.
+    // The device limit for one network, 0: none. A picture that the decoder finds too large is
+    // decoded in tiles (picture_network.h), which without a limit begins at 2 GiB.
     size_t max_arena_bytes = 0;
 };
 
@@ -68,6 +72,7 @@ public:
                  WeightStore& weights,
                  models::ModelInfo info,
                  ImageSamplerOptions options);
+    ~ImageSampler();
 
     [[nodiscard]] io::Image sample(const ImageRequest& request);
     // Pictures of one size, sampler, step count and cfg_scale, made side by side: a card needs
@@ -102,7 +107,7 @@ private:
                                        const DenoiseSettings& settings);
     [[nodiscard]] GraphRunner& text_runner(const Shape& ids);
     [[nodiscard]] GraphRunner& unet_runner(const Shape& latents, const Shape& context);
-    [[nodiscard]] GraphRunner& decoder_runner(const Shape& latents);
+    [[nodiscard]] PictureGraph decoder_graph() const;
     GraphRunner& keep(const std::string& key, ir::Graph graph);
 
     backend::Backend* backend_;
@@ -111,6 +116,7 @@ private:
     ImageSamplerOptions options_;
     text::ClipTokenizer tokenizer_;
     std::map<std::string, std::unique_ptr<GraphRunner>> runners_;  // by network and shapes
+    std::unique_ptr<PictureNetwork> decoder_;
 };
 
 // Planes of -1..1 to 8-bit pixels; picture `index` of [N, 3, H, W].

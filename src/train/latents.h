@@ -77,7 +77,8 @@ struct EncodeRequest {
     DType dtype = DType::kF32;
     const data::BucketedDataset* data = nullptr;
     const LatentOptions* options = nullptr;
-    std::string cache_dir;  // empty: nothing is kept on disk
+    std::string cache_dir;       // empty: nothing is kept on disk
+    size_t max_arena_bytes = 0;  // groups that need more go through one by one; 0: no limit
     std::function<void(int64_t done, int64_t total)> on_progress;
 };
 
@@ -100,6 +101,7 @@ struct UnreadablePicture {
 void load_loss_masks(const EncodeRequest& request, bool alpha, LatentStore& store);
 
 // Arena of the VAE encoder for the largest bucket, planned only.
+// Errors   kOutOfMemory when the request's limit is too small for one picture.
 [[nodiscard]] size_t vae_arena_bytes(const EncodeRequest& request);
 
 }  // namespace lora::train

@@ -413,6 +413,13 @@ EncodeRequest TrainingRun::Impl::encode_request() const {
     request.cache_dir = options.latents.cache_dir.empty()
                             ? join_path(options.save.output_dir, "cache")
                             : options.latents.cache_dir;
+    if (const uint64_t limit = options.device.max_memory_bytes; limit > 0) {
+        // The step's arena comes after the VAE's, which its weights share the device with.
+        const size_t weights = encoder_weight_bytes(request);
+        request.max_arena_bytes = backend->has_own_memory()
+                                      ? limit - std::min<size_t>(limit - 1, weights)
+                                      : step_memory(step->model()).arena_limit(step->model());
+    }
     return request;
 }
 
