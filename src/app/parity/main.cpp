@@ -153,8 +153,10 @@ int run(const std::vector<std::string>& words) {
         throw Error(ErrorCode::kConfig, "no golden case is given").with_hint(kUsage);
     }
     const DType dtype = parse_dtype(arguments.dtype);
+    // Without tuning a call takes the same kernels as the one before; that all of them agree is
+    // shown by tests/property and the backend's own tests.
     const auto backend = lora::app::all_backends().open(
-        arguments.backend, lora::app::backend_options(arguments.num_threads));
+        arguments.backend, lora::app::backend_options(arguments.num_threads, false));
     if (!backend->supports(dtype)) {
         throw Error(
             ErrorCode::kDevice,

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "data/loss_mask.h"
 #include "models/lora_file_weights.h"
+#include "train/loss_scaler.h"
 #include "train/optimizer.h"
 #include "train/run_settings.h"
 #include "train/train_step.h"
@@ -192,6 +193,18 @@ void set_loss(const CaseFile& golden, train::TrainStepOptions& options) {
     options.masks_loss = golden.has("in.mask_px");
 }
 
+// One step whose gradients are those of the loss: fp16's are scaled on their way until all are
+// finite.
+double run_step(train::TrainStep& step,
+                const train::StepInputs& inputs,
+                train::LossScaler* scaler) {
+    while (true) {
+        if (scaler != nullptr) step.set_loss_scale(scaler->state().scale);
+        const double loss = step.run(inputs).loss;
+        if (scaler == nullptr || scaler->unscale()) return loss;
+    }
+}
+
 }  // namespace
 
 void run_train_steps(Bench& bench, const CaseFile& golden, Report& report) {
@@ -201,6 +214,7 @@ void run_train_steps(Bench& bench, const CaseFile& golden, Report& report) {
     options.zero_terminal_snr = golden.flag("zero_terminal_snr");
     set_loss(golden, options);
     options.keep_prediction = true;
+    options.scale_loss = bench.dtype() == DType::kF16;
     train::TrainStep step(bench.device(), model_of(bench, golden), options);
     const train::Network& network = step.model().network;
     const train::StepInputs inputs = inputs_of(golden, report);
@@ -211,6 +225,11 @@ void run_train_steps(Bench& bench, const CaseFile& golden, Report& report) {
     step.compile(bench.weights(), buffers);
     train::Optimizer optimizer(bench.device(), buffers, network, step.trained());
 
+    std::unique_ptr<train::LossScaler> scaler;
+    if (options.scale_loss) {
+        scaler = std::make_unique<train::LossScaler>(
+            bench.device(), buffers.gradients, network.num_elements(), train::LossScale{});
+    }
     std::unique_ptr<train::WeightNorms> norms;
     if (golden.params.contains("scale_weight_norms")) {
         norms = std::make_unique<train::WeightNorms>(
@@ -220,7 +239,7 @@ void run_train_steps(Bench& bench, const CaseFile& golden, Report& report) {
     const double rate = learning_rate_of(golden.text("optimizer"));
     std::vector<float> losses;
     for (int64_t i = 0; i < std::max<int64_t>(1, num_updates); ++i) {
-        losses.push_back(static_cast<float>(step.run(inputs).loss));
+        losses.push_back(static_cast<float>(run_step(step, inputs, scaler.get())));
         if (i == 0) {
             report.compare(golden, "prediction", step.prediction(), report.bounds().values);
             compare_gradients(step, train::read_floats(*buffers.gradients), golden, report);
