@@ -28,4 +28,11 @@ std::string lower_ascii(std::string_view text) {
     return out;
 }
 
+void replace_all(std::string& text, std::string_view from, std::string_view to) {
+    if (from.empty()) return;
+    for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) {
+        text.replace(at, from.size(), to);
+    }
+}
+
 }  // namespace lora

@@ -27,4 +27,8 @@ template <typename T>
 
 [[nodiscard]] std::string lower_ascii(std::string_view text);
 
+// Every occurrence, from left to right; what was put in is not looked at again. Nothing for an
+// empty `from`.
+void replace_all(std::string& text, std::string_view from, std::string_view to);
+
 }  // namespace lora

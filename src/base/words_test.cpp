@@ -29,6 +29,17 @@ TEST(Words, TrimSplitLower) {
     EXPECT_EQ(lower_ascii("AdamW8bit \xC3\x84"), "adamw8bit \xC3\x84");
 }
 
+TEST(Words, ReplaceAllLooksAtNothingTwice) {
+    const auto replaced = [](std::string text, std::string_view from, std::string_view to) {
+        replace_all(text, from, to);
+        return text;
+    };
+    EXPECT_EQ(replaced("a--b---c", "--", "-"), "a-b--c");
+    EXPECT_EQ(replaced("aa", "a", "aa"), "aaaa");
+    EXPECT_EQ(replaced("{x} and {x}", "{x}", ""), " and ");
+    EXPECT_EQ(replaced("as it is", "", "x"), "as it is");
+}
+
 // The check values of the catalogue of parametrised CRC algorithms.
 TEST(Crc32, GivesTheCheckValues) {
     const std::string text = "123456789";

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/words.h"
 #include "text/unicode.h"
 
 namespace lora::data {
@@ -14,13 +15,6 @@ struct Tags {
     std::vector<std::string> flexible;
     std::vector<std::string> suffix;
 };
-
-void replace_all(std::string& text, std::string_view from, std::string_view to) {
-    if (from.empty()) return;
-    for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) {
-        text.replace(at, from.size(), to);
-    }
-}
 
 bool is_dropped(const CaptionOptions& options, const CaptionPlace& place, CaptionRandom& random) {
     if (options.caption_dropout_rate > 0 && random.uniform() < options.caption_dropout_rate) {

@@ -54,13 +54,6 @@ constexpr std::array<std::string_view, 24> kWords = {
     "linear_2",      "text_model",    "self_attn",      "q_proj",
     "k_proj",        "v_proj",        "out_proj",       "add_embedding"};
 
-void replace_all(std::string& text, std::string_view from, std::string_view to) {
-    for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at)) {
-        text.replace(at, from.size(), to);
-        at += to.size();
-    }
-}
-
 // "unet.mid_block...attn1.processor.to_out" to sd-scripts' name; empty for other models' paths.
 std::string layer_of_path(std::string path) {
     replace_all(path, ".processor.", ".");

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/log.h"
+#include "train/step_cost.h"
 
 namespace lora::train {
 namespace {
@@ -16,12 +17,6 @@ constexpr size_t kSteps = 32;
 
 // Less than the 2 % that are promised: times vary, and one more probe is asked at the end.
 constexpr double kMostCost = 0.015;
-
-double median(std::vector<double> values) {
-    const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-    std::nth_element(values.begin(), middle, values.end());
-    return *middle;
-}
 
 }  // namespace
 

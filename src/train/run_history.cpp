@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "train/step_cost.h"
 
 namespace lora::train {
 namespace {
@@ -140,10 +141,7 @@ double RunHistory::step_ms() const {
     std::vector<double> times;
     const size_t count = std::min(steps.size(), kTimedSteps);
     for (size_t i = steps.size() - count; i < steps.size(); ++i) times.push_back(steps[i].step_ms);
-    if (times.empty()) return 0;
-    const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
-    std::nth_element(times.begin(), middle, times.end());
-    return *middle;
+    return times.empty() ? 0 : median(std::move(times));
 }
 
 double RunHistory::seconds_left() const {

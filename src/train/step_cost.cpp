@@ -41,6 +41,12 @@ double measure_flops_per_s(backend::Backend& backend, DType dtype) {
     return flops / std::max(best_s, 1e-9);
 }
 
+double median(std::vector<double> times) {
+    const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
+    std::nth_element(times.begin(), middle, times.end());
+    return *middle;
+}
+
 double estimate_s(const ir::Graph& graph, double flops_per_s) {
     return ir::num_flops(graph) / (flops_per_s * kStepEfficiency);
 }

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/words.h"
 #include "train/advice.h"
 #include "train/internal/training_run_impl.h"
 #include "train/network_args.h"
@@ -31,12 +32,6 @@ void throw_if_wrong(const Diagnostics& found) {
 }
 
 constexpr size_t kCaptionsShown = 3;
-
-void replace_all(std::string& text, std::string_view from, const std::string& to) {
-    for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) {
-        text.replace(at, from.size(), to);
-    }
-}
 
 // {trigger} and {class} in prompts of previews mean those of the first folder.
 void fill_in_prompts(const data::Dataset& dataset, std::vector<SamplePrompt>& prompts) {
