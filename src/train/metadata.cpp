@@ -29,19 +29,25 @@ std::string nonzero_int(int64_t value) {
     return value == 0 ? std::string(kNone) : fmt::format("{}", value);
 }
 
+OrderedJson counts_json(const data::ConceptFolder& folder) {
+    return {{"n_repeats", folder.repeats}, {"img_count", folder.num_images}};
+}
+
 // "10_Graf": {"n_repeats": 10, "img_count": 24}
 OrderedJson dirs_json(const data::Dataset& dataset, bool reg) {
     OrderedJson result = OrderedJson::object();
     for (const data::ConceptFolder& folder : dataset.folders) {
         if (folder.is_reg != reg) continue;
-        result[folder.name] = {{"n_repeats", folder.repeats}, {"img_count", folder.num_images}};
+        result[folder.name] = counts_json(folder);
     }
     return result;
 }
 
-OrderedJson tags_json(const data::Dataset& dataset) {
+// Of one data set; folders that are not described are all of data set 0.
+OrderedJson tags_json(const data::Dataset& dataset, int64_t dataset_idx) {
     OrderedJson result = OrderedJson::object();
     for (const data::ConceptFolder& folder : dataset.folders) {
+        if (folder.dataset_idx != dataset_idx) continue;
         OrderedJson& tags = result[folder.name];
         if (tags.is_null()) tags = OrderedJson::object();
         for (const auto& [tag, count] : folder.tag_counts) {
@@ -51,11 +57,11 @@ OrderedJson tags_json(const data::Dataset& dataset) {
     return result;
 }
 
-OrderedJson buckets_json(const data::BucketedDataset& data) {
+OrderedJson buckets_json(const data::BucketedDataset& data, int64_t dataset_idx) {
     OrderedJson buckets = OrderedJson::object();
-    for (size_t i = 0; i < data.buckets.size(); ++i) {
-        const data::BucketUse& use = data.buckets[i];
-        buckets[fmt::format("{}", i)] = {
+    for (const data::BucketUse& use : data.buckets) {
+        if (use.dataset_idx != dataset_idx) continue;
+        buckets[fmt::format("{}", buckets.size())] = {
             {"resolution", OrderedJson::array({use.size.width_px, use.size.height_px})},
             {"count", use.count}};
     }
@@ -90,26 +96,12 @@ OrderedJson subset_json(const data::ConceptFolder& folder) {
 OrderedJson dataset_json(const data::BucketedDataset& data, int64_t idx) {
     const data::DatasetGroup& group = data.dataset.groups[static_cast<size_t>(idx)];
     OrderedJson subsets = OrderedJson::array();
-    OrderedJson tags = OrderedJson::object();
     int64_t counts[2] = {0, 0};
     for (const data::ConceptFolder& folder : data.dataset.folders) {
         if (folder.dataset_idx != idx) continue;
         subsets.push_back(subset_json(folder));
         counts[folder.is_reg ? 1 : 0] += folder.num_images * folder.repeats;
-        OrderedJson& counted = tags[folder.name];
-        if (counted.is_null()) counted = OrderedJson::object();
-        for (const auto& [tag, count] : folder.tag_counts) {
-            counted[tag] = counted.value(tag, int64_t{0}) + count;
-        }
     }
-    OrderedJson buckets = OrderedJson::object();
-    for (const data::BucketUse& use : data.buckets) {
-        if (use.dataset_idx != idx) continue;
-        buckets[fmt::format("{}", buckets.size())] = {
-            {"resolution", OrderedJson::array({use.size.width_px, use.size.height_px})},
-            {"count", use.count}};
-    }
-    OrderedJson info = {{"buckets", buckets}, {"mean_img_ar_error", data.mean_ar_error}};
     return {
         {"is_dreambooth", true},
         {"batch_size_per_device", group.batch_size},
@@ -120,8 +112,9 @@ OrderedJson dataset_json(const data::BucketedDataset& data, int64_t idx) {
         {"enable_bucket", group.bucket.enable_bucket},
         {"min_bucket_reso", group.bucket.min_bucket_reso_px},
         {"max_bucket_reso", group.bucket.max_bucket_reso_px},
-        {"tag_frequency", tags},
-        {"bucket_info", group.bucket.enable_bucket ? info : OrderedJson(nullptr)},
+        {"tag_frequency", tags_json(data.dataset, idx)},
+        {"bucket_info",
+         group.bucket.enable_bucket ? buckets_json(data, idx) : OrderedJson(nullptr)},
         {"subsets", subsets}};
 }
 
@@ -141,8 +134,7 @@ void add_described_data(const data::BucketedDataset& data, io::Metadata& m) {
     OrderedJson tags = OrderedJson::object();
     for (const data::ConceptFolder& folder : data.dataset.folders) {
         OrderedJson& place = dirs[folder.is_reg ? 1 : 0];
-        place[free_name(place, folder.name)] = {{"n_repeats", folder.repeats},
-                                                {"img_count", folder.num_images}};
+        place[free_name(place, folder.name)] = counts_json(folder);
         OrderedJson counts = OrderedJson::object();
         for (const auto& [tag, count] : folder.tag_counts) counts[tag] = count;
         tags[free_name(tags, folder.name)] = counts;
@@ -324,9 +316,9 @@ void add_data(const MetadataInputs& in, io::Metadata& m) {
     m["ss_keep_tokens"] = fmt::format("{}", o.caption.keep_tokens);
     m["ss_dataset_dirs"] = python_json(dirs_json(dataset, false));
     m["ss_reg_dataset_dirs"] = python_json(dirs_json(dataset, true));
-    m["ss_tag_frequency"] = python_json(tags_json(dataset));
+    m["ss_tag_frequency"] = python_json(tags_json(dataset, 0));
     m["ss_bucket_info"] =
-        o.bucket.enable_bucket ? python_json(buckets_json(*in.data)) : std::string("null");
+        o.bucket.enable_bucket ? python_json(buckets_json(*in.data, 0)) : std::string("null");
 }
 
 void add_modelspec(const MetadataInputs& in, const SavePlace& place, io::Metadata& m) {
