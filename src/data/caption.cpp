@@ -132,6 +132,15 @@ std::string rearrange(std::string_view caption,
 
 }  // namespace
 
+CaptionOptions plain_options(CaptionOptions options) {
+    options.shuffle_caption = false;
+    options.caption_dropout_rate = 0;
+    options.caption_dropout_every_n_epochs = 0;
+    options.caption_tag_dropout_rate = 0;
+    options.token_warmup_step = 0;
+    return options;
+}
+
 PhiloxCaptionRandom::PhiloxCaptionRandom(uint64_t seed, int64_t epoch, uint32_t sample)
     : rng_(seed, RngStream::kCaption, static_cast<uint64_t>(epoch), sample) {}
 

@@ -31,6 +31,9 @@ struct CaptionOptions {
     int64_t max_shuffled_tags = 0;  // at most this many after the kept ones; 0: all
 };
 
+// The same without what chance or the run's progress does to tags: order, dropout, warm-up.
+[[nodiscard]] CaptionOptions plain_options(CaptionOptions options);
+
 // Where in the run the caption is drawn.
 struct CaptionPlace {
     int64_t epoch = 1;  // 1-based

@@ -55,7 +55,8 @@ void BatchMaker::fill(Batch& batch, const BatchPlan& plan) const {
         const int64_t image = data_.image_of_slot(slot);
         batch.image_idx.push_back(image);
         const ImageEntry& entry = data_.dataset.images[static_cast<size_t>(image)];
-        const bool may_flip = data_.dataset.augment_of(entry, run).flip_aug;
+        const bool may_flip =
+            !options_.never_flips && data_.dataset.augment_of(entry, run).flip_aug;
         weights.push_back(entry.loss_weight);
         Rng flip(options_.seed,
                  RngStream::kFlip,
@@ -74,8 +75,9 @@ std::string BatchMaker::caption_of(int64_t slot, int64_t image_idx, const Batch&
     const CaptionPlace place = {
         .epoch = batch.epoch, .step = batch.step, .max_train_steps = options_.plan.max_train_steps};
     const ImageEntry& image = data_.dataset.images[static_cast<size_t>(image_idx)];
-    return process_caption(
-        image.caption, data_.dataset.caption_of(image, options_.caption), place, random);
+    const CaptionOptions& options = data_.dataset.caption_of(image, options_.caption);
+    if (!options_.plain_captions) return process_caption(image.caption, options, place, random);
+    return process_caption(image.caption, plain_options(options), place, random);
 }
 
 void BatchMaker::fill_latents(Batch& batch) const {

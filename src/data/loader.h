@@ -38,6 +38,9 @@ struct LoaderOptions {
     bool flip_aug = false;  // mirror with probability 1/2 a draw; folders may say otherwise
     int64_t gradient_accumulation_steps = 1;
     CaptionOptions caption = {};
+    // Whatever the options and the folders' own say:
+    bool never_flips = false;
+    bool plain_captions = false;     // plain_options()
     bool weighted_captions = false;  // (word:1.2) weighs
     text::ChunkOptions chunks = {};
     StepPlan plan = {};       // from plan_steps; the loader ends after max_train_steps updates

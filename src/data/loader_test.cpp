@@ -129,6 +129,32 @@ TEST(Loader, FlipsBothWaysAndCaptionsVary) {
     EXPECT_LT(flipped, total * 4 / 5);
 }
 
+// What is measured is asked as it is, also where a described folder says otherwise.
+TEST(Loader, PlainWhateverTheFolderSays) {
+    BucketedDataset data = some_data();
+    SubsetOptions own;
+    own.caption.shuffle_caption = true;
+    own.caption.caption_dropout_rate = 0.5;
+    own.caption.caption_dropout_every_n_epochs = 1;
+    own.caption.caption_tag_dropout_rate = 0.5;
+    own.caption.token_warmup_step = 100;
+    own.caption.caption_prefix = "sticker,";
+    own.augment.flip_aug = true;
+    data.dataset.folders.push_back({.options = own});
+    LoaderOptions options = some_options(data);
+    options.never_flips = true;
+    options.plain_captions = true;
+    Loader loader(data, options, source_of(data));
+    for (const Batch& batch : all_batches(loader)) {
+        for (size_t i = 0; i < batch.captions.size(); ++i) {
+            EXPECT_FALSE(batch.flipped[i]);
+            EXPECT_EQ(batch.captions[i],
+                      "sticker, tag" + std::to_string(batch.image_idx[i]) +
+                          ", red circle, smile, blue background");
+        }
+    }
+}
+
 TEST(Loader, StopsInsideAnEpochAtTheLastStep) {
     const BucketedDataset data = some_data();
     LoaderOptions options = some_options(data);

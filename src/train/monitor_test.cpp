@@ -119,6 +119,40 @@ TEST_F(MonitorTest, TheBaseModelIsAskedWithWeighedCaptions) {
     EXPECT_NE(base_of("even", "dot"), base_of("weighed", "(dot:3)"));
 }
 
+// Questions are asked of pictures and captions as they are, also where a described folder mirrors,
+// shuffles or drops.
+TEST_F(MonitorTest, TheQuestionsAreTheSameWhateverAFolderSays) {
+    const std::string folder = join_path(root_, "described");
+    make_directories(folder);
+    write_tiny_picture(join_path(folder, "dot.png"), 64, 7);
+    write_file_atomically(join_path(folder, "dot.txt"), "dot, red, round, small, left, new");
+    const auto asked = [&](const std::string& name, const data::SubsetOptions& own) {
+        TrainOptions o = probed(name);
+        o.length.max_train_epochs = 1;
+        o.dataset.train_data_dir.clear();
+        o.dataset.dataset_config = "a description";
+        o.dataset.plans = {{.batch_size = o.latents.train_batch_size,
+                            .bucket = o.bucket,
+                            .subsets = {{.image_dir = folder,
+                                         .num_repeats = 4,
+                                         .caption_extension = ".txt",
+                                         .options = own}}}};
+        Told told;
+        train(o, told.sink);
+        std::vector<double> losses;
+        for (const ExpectedLoss::Point& point : told.base.at(0).points) {
+            losses.push_back(point.loss);
+        }
+        return losses;
+    };
+    const data::SubsetOptions plain;
+    data::SubsetOptions own;
+    own.augment.flip_aug = true;
+    own.caption.shuffle_caption = true;
+    own.caption.caption_tag_dropout_rate = 0.9;
+    EXPECT_EQ(asked("own", own), asked("plain", plain));
+}
+
 TEST_F(MonitorTest, AResumedRunKnowsTheBaseModel) {
     Told whole;
     train(probed("once"), whole.sink);

@@ -117,12 +117,8 @@ ProbePlan plan_probe(const data::BucketedDataset& data, const ProbePlanOptions& 
 Probe::Probe(Parts parts, const ProbePlan& plan)
     : parts_(std::move(parts)), num_repeated_(plan.num_repeated) {
     data::LoaderOptions options = parts_.loader;
-    options.flip_aug = false;
-    options.caption.shuffle_caption = false;
-    options.caption.caption_dropout_rate = 0;
-    options.caption.caption_dropout_every_n_epochs = 0;
-    options.caption.caption_tag_dropout_rate = 0;
-    options.caption.token_warmup_step = 0;
+    options.never_flips = true;
+    options.plain_captions = true;
     const data::BatchMaker maker(*parts_.data, std::move(options), parts_.latents);
     // Noise that no training step draws.
     const uint64_t seed = fnv1a64("probe") ^ parts_.seed;

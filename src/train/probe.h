@@ -67,7 +67,7 @@ public:
     // Everything must outlive the probe.
     struct Parts {
         const data::BucketedDataset* data = nullptr;
-        data::LoaderOptions loader;  // captions are then neither shuffled nor dropped
+        data::LoaderOptions loader;  // asked of plain captions and pictures as they are
         data::LatentSource latents;
         std::function<void(data::Batch&)> fill_masks = {};  // may be empty
         const LossOptions* loss = nullptr;

@@ -47,11 +47,6 @@ data::LatentSource source_of(const LatentStore& store) {
     return [&store](int64_t image_idx, bool flipped) { return store.latent(image_idx, flipped); };
 }
 
-// Never mirrored.
-data::LatentSource plain_source_of(const LatentStore& store) {
-    return [&store](int64_t image_idx, bool) { return store.latent(image_idx, false); };
-}
-
 std::function<void(data::Batch&)> masks_of(const LatentStore& store) {
     return [&store](data::Batch& batch) { store.fill_masks(batch); };
 }
@@ -149,7 +144,7 @@ struct TrainingRun::Impl::Session {
         if (!run.probe_plan.empty()) {
             probe = std::make_unique<Probe>(Probe::Parts{.data = &run.data,
                                                          .loader = run.loader_options({}),
-                                                         .latents = plain_source_of(latents),
+                                                         .latents = source_of(latents),
                                                          .fill_masks = masks_of(latents),
                                                          .loss = &run.options.loss,
                                                          .seed = run.identity.seed,
@@ -161,7 +156,7 @@ struct TrainingRun::Impl::Session {
         validator = std::make_unique<Validation>(
             Validation::Parts{.data = &run.validation,
                               .loader = run.validation_loader(),
-                              .latents = plain_source_of(validation_latents),
+                              .latents = source_of(validation_latents),
                               .fill_masks = masks_of(validation_latents),
                               .loss = &run.options.loss,
                               .max_batches = run.options.monitor.max_validation_steps,

@@ -247,7 +247,7 @@ data::LoaderOptions TrainingRun::Impl::loader_options(const Progress& progress) 
 data::LoaderOptions TrainingRun::Impl::validation_loader() const {
     data::LoaderOptions loader = loader_options({});
     loader.seed = validation_seed();
-    loader.flip_aug = false;
+    loader.never_flips = true;
     loader.gradient_accumulation_steps = 1;
     loader.plan =
         data::plan_steps(validation.num_batches(loader.batch_size), {.max_train_epochs = 1});

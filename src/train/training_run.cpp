@@ -167,6 +167,10 @@ void TrainingRun::Impl::scan() {
         data::Dataset set_aside{.images = std::move(found.validation),
                                 .folders = found.dataset.folders,
                                 .groups = found.dataset.groups};
+        // Measured as they are; encode_validation() does the same to the run's own setting.
+        for (data::ConceptFolder& folder : set_aside.folders) {
+            if (folder.options) folder.options->augment.flip_aug = false;
+        }
         validation =
             data::assign_buckets(std::move(set_aside), data::BucketChooser(options.bucket));
     }
