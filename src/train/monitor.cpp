@@ -47,6 +47,14 @@ void Monitor::at_start(MonitorState& state) {
     parts_.events->on_event(BaseMeasured{state.base});
 }
 
+void Monitor::go_back(const MonitorState& state, int64_t step) {
+    const auto is_later = [step](const FileSaved& file) { return file.step > step; };
+    std::erase_if(saved_, is_later);
+    turn_ = TurnWatch(state.validations).turn();
+    if (!turn_ || (advised_ && is_later(*advised_))) advised_.reset();
+    next_probe_ = 0;
+}
+
 std::optional<double> Monitor::relative(std::span<const float> losses,
                                         std::span<const int64_t> timesteps) const {
     if (parts_.probe == nullptr || parts_.probe->expected().empty()) return std::nullopt;

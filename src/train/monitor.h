@@ -61,6 +61,8 @@ public:
     // A micro-step's loss over what the base model has at these timesteps.
     [[nodiscard]] std::optional<double> relative(std::span<const float> losses,
                                                  std::span<const int64_t> timesteps) const;
+    // The run stands at an earlier step again: what was found after it is not known any more.
+    void go_back(const MonitorState& state, int64_t step);
     // `step_ms`: time of the training step alone.
     void after_step(MonitorState& state, const RunPlace& place, double step_ms);
     void after_epoch(MonitorState& state, const RunPlace& place);

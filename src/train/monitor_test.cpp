@@ -245,5 +245,38 @@ TEST_F(MonitorTest, TheAdvisedSaveLiesAfterTheTurn) {
     EXPECT_EQ(advised.size(), 1U);
 }
 
+// What a run found after the step to which it goes back is found anew.
+TEST_F(MonitorTest, GoingBackForgetsTurnAndFiles) {
+    std::vector<AdvisedSave> advised;
+    CallbackSink sink([&](const Event& event) {
+        if (const auto* e = std::get_if<AdvisedSave>(&event)) advised.push_back(*e);
+    });
+    const MonitorOptions options{.probe_every_n_steps = 0};
+    Monitor monitor({.options = &options, .events = &sink});
+    MonitorState state;
+    const auto epoch = [&](int64_t number, double loss, const std::string& attempt) {
+        monitor.judge(state, {number * 10, number, loss});
+        monitor.on_event(FileSaved{attempt + std::to_string(number), number * 10, number});
+    };
+    epoch(1, 0.5, "first-");
+    const MonitorState good = state;
+    epoch(2, 0.4, "first-");
+    epoch(3, 0.41, "first-");
+    epoch(4, 0.42, "first-");
+    ASSERT_EQ(advised.size(), 1U);
+    state = good;
+    monitor.go_back(state, 10);
+    // No turn is known: nothing that is saved now is advised.
+    monitor.on_event(FileSaved{"second-between", 21, 3});
+    EXPECT_EQ(advised.size(), 1U);
+    EXPECT_EQ(monitor.at_end(state, {21, 3, 0}).advised_file, "");
+    epoch(3, 0.39, "second-");
+    epoch(4, 0.4, "second-");
+    epoch(5, 0.41, "second-");
+    // And files of the first attempt are not advised at the turn of the second.
+    ASSERT_EQ(advised.size(), 2U);
+    EXPECT_EQ(advised[1].path, "second-4");
+}
+
 }  // namespace
 }  // namespace lora::train

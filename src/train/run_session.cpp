@@ -64,6 +64,7 @@ struct TrainingRun::Impl::Session {
     std::string plan_identity;
     Optimizer optimizer;
     Progress progress;
+    FrozenParts frozen;
     size_t resident_bytes_before = 0;
     std::shared_ptr<const std::vector<float>> untrained;  // the network as the run finds it
     std::vector<float> without_effect;  // a network that changes nothing, as new ones are
@@ -105,6 +106,8 @@ struct TrainingRun::Impl::Session {
         ema = make_ema(impl.options.optimizer, *impl.backend, buffers, network());
         weight_norms = make_weight_norms(impl.options.network, *impl.backend, buffers, network());
         progress = impl.fill_buffers(buffers, *untrained, optimizer, ema.get());
+        frozen = frozen_parts(impl.options.network, progress.next_epoch);
+        if (frozen != FrozenParts{}) plan_frozen();  // resumed after such a part's last epoch
         impl.compile_step(weights, buffers);
         impl.compile_evaluator(weights, buffers);
         reset_peak_resident();
@@ -216,9 +219,14 @@ struct TrainingRun::Impl::Session {
         }
     }
 
-    void freeze(const FrozenParts& frozen) {
+    void plan_frozen() {
         run.step->freeze(frozen);
         optimizer.retrain(run.step->trained());
+    }
+
+    void freeze(const FrozenParts& wanted) {
+        frozen = wanted;
+        plan_frozen();
         run.compile_step(weights, buffers);
         buffers.gradients->fill_zero();
     }
@@ -246,6 +254,7 @@ struct TrainingRun::Impl::Session {
             .encoder = encoder.get(),
             .micro_step = run.step.get(),
             .make_smaller = {},
+            .frozen = frozen,
             .set_frozen = {},
             .network = &network(),
             .buffers = &buffers,
@@ -269,7 +278,7 @@ struct TrainingRun::Impl::Session {
             }
             return std::make_unique<data::Loader>(run.data, std::move(loading), source_of(latents));
         };
-        parts.set_frozen = [this](const FrozenParts& frozen) { freeze(frozen); };
+        parts.set_frozen = [this](const FrozenParts& wanted) { freeze(wanted); };
         parts.make_smaller = [this, &monitor](const Error& why) {
             shrink(why);
             monitor.set_measures(probe.get(), validator.get());

@@ -23,7 +23,7 @@ double now_s() {
 }  // namespace
 
 Trainer::Trainer(Parts parts, Progress progress)
-    : parts_(std::move(parts)), progress_(std::move(progress)) {
+    : parts_(std::move(parts)), progress_(std::move(progress)), frozen_(parts_.frozen) {
     if (parts_.scaler != nullptr) {
         progress_.loss_scale = parts_.scaler->state();
         parts_.micro_step->set_loss_scale(parts_.scaler->state().scale);
@@ -192,6 +192,7 @@ void Trainer::go_back(const Error& problem) {
                                      .step = good->step,
                                      .cause = fmt::format("{}: {}", problem.message(), cause),
                                      .rate_factor = good->rate_factor});
+    parts_.monitor->go_back(good->monitor, good->step);
     continue_from(*good);
 }
 

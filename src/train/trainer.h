@@ -41,6 +41,7 @@ public:
         TrainStep* micro_step = nullptr;
         // Makes the micro-step need less memory; throws its argument when it cannot.
         std::function<void(const Error&)> make_smaller;
+        FrozenParts frozen;  // as the micro-step is compiled
         // Freezes these parts and no others; gradients are zero afterwards.
         std::function<void(const FrozenParts&)> set_frozen;
         const Network* network = nullptr;
@@ -96,9 +97,9 @@ private:
     Progress progress_;
     Progress updated_;  // as it was after the last update
     std::unique_ptr<data::Loader> loader_;
-    data::Batch batch_;  // of the running micro-step
-    FrozenParts frozen_;
-    StepResult result_;  // of the last one
+    data::Batch batch_;   // of the running micro-step
+    FrozenParts frozen_;  // of parts_, then of the running epoch
+    StepResult result_;   // of the last one
     std::optional<double> relative_loss_;
     double last_step_ms_ = 0;
     bool is_updating_ = false;

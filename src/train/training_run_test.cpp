@@ -193,6 +193,21 @@ TEST_F(TrainingRunTest, APartStopsAfterItsEpochs) {
     EXPECT_EQ(stop_after(o, 4), ErrorCode::kCancelled);
     o.save.resume = "auto";
     EXPECT_EQ(read_text_file(train(o).output_file), read_text_file(whole));
+    // And the step is compiled once, without the part that has stopped.
+    const auto num_compiled = [](const TrainOptions& wanted) {
+        TestDevice device;
+        CallbackSink nothing([](const Event&) {});
+        TrainingRun::open(wanted, device)->train({}, nothing);
+        return device.arenas.size();
+    };
+    TrainOptions never = options("stops4");
+    never.length.max_train_epochs = 3;
+    const size_t shapes = num_compiled(never);
+    o.save.output_dir = join_path(root_, "stops5");
+    o.save.resume.clear();
+    EXPECT_EQ(stop_after(o, 4), ErrorCode::kCancelled);
+    o.save.resume = "auto";
+    EXPECT_EQ(num_compiled(o), shapes);
     // The UNet too, but not both.
     o = options("stops3");
     o.network.stop_unet_training = 1;
