@@ -117,11 +117,11 @@ public:
 
 private:
     void hash_pictures() {
-        content_.resize(request_.data->dataset.images.size());
         ThreadPool pool(static_cast<int>(request_.options->max_data_loader_n_workers));
-        pool.parallel_for(static_cast<int64_t>(content_.size()), [this](int64_t i) {
+        pool.parallel_for(static_cast<int64_t>(broken_.size()), [this](int64_t i) {
             const auto idx = static_cast<size_t>(i);
-            const auto error = attempt([&] { content_[idx] = sha256_file_hex(image(i).path); });
+            const auto error =
+                attempt([&] { store_.set_content(i, sha256_file_hex(image(i).path)); });
             if (error) broken_[idx] = error->message();
         });
     }
@@ -153,7 +153,7 @@ private:
     }
 
     [[nodiscard]] data::LatentKey key_of(const Item& item) const {
-        return {.image_sha256 = content_[static_cast<size_t>(item.image_idx)],
+        return {.image_sha256 = store_.content(item.image_idx),
                 .choice = choice(item.image_idx),
                 .flipped = item.flipped,
                 .apply_exif = request_.options->apply_exif,
@@ -277,10 +277,7 @@ private:
     }
 
     void keep(const Item& item, Tensor posterior) {
-        store_.put(item.image_idx,
-                   item.flipped,
-                   content_[static_cast<size_t>(item.image_idx)],
-                   std::move(posterior));
+        store_.put(item.image_idx, item.flipped, std::move(posterior));
         if (request_.options->cache_latents_to_disk) write_kohya(item);
     }
 
@@ -313,7 +310,6 @@ private:
     WeightStore weights_;
     PictureNetwork network_;
     std::string vae_hash_;
-    std::vector<std::string> content_;
     std::vector<std::optional<std::string>> broken_;  // by picture: why it cannot be used
     int64_t done_ = 0;
     int64_t total_ = 0;

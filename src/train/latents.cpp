@@ -37,20 +37,23 @@ Tensor draw_latent(
 }
 
 LatentStore::LatentStore(const LatentStoreOptions& options, size_t num_images)
-    : options_(options), items_(2 * num_images) {}
+    : options_(options), items_(2 * num_images), content_(num_images) {}
 
 const LatentStore::Item& LatentStore::item(int64_t image_idx, bool flipped) const {
     return items_.at(2 * static_cast<size_t>(image_idx) + (flipped ? 1 : 0));
 }
 
-void LatentStore::put(int64_t image_idx,
-                      bool flipped,
-                      const std::string& content,
-                      Tensor posterior) {
+void LatentStore::set_content(int64_t image_idx, std::string content) {
+    content_.at(static_cast<size_t>(image_idx)) = std::move(content);
+}
+
+void LatentStore::put(int64_t image_idx, bool flipped, Tensor posterior) {
     Item& slot = items_.at(2 * static_cast<size_t>(image_idx) + (flipped ? 1 : 0));
-    slot.content = content;
-    slot.latent = draw_latent(
-        posterior, options_.latent_scale, options_.seed, content_key(content), flipped ? 1 : 0);
+    slot.latent = draw_latent(posterior,
+                              options_.latent_scale,
+                              options_.seed,
+                              content_key(content(image_idx)),
+                              flipped ? 1 : 0);
     if (options_.redraw) slot.posterior = std::move(posterior);
 }
 
@@ -79,7 +82,7 @@ void LatentStore::redraw(data::Batch& batch) const {
         const Item& slot = item(batch.image_idx[i], batch.flipped[i]);
         if (slot.posterior.shape().num_axes() != 3) continue;  // kohya's files hold one draw
         const std::string place =
-            fmt::format("{}/{}/{}", slot.content, batch.epoch, batch.slots[i]);
+            fmt::format("{}/{}/{}", content(batch.image_idx[i]), batch.epoch, batch.slots[i]);
         const Tensor drawn = draw_latent(slot.posterior,
                                          options_.latent_scale,
                                          options_.seed,

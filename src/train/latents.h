@@ -35,8 +35,14 @@ class LatentStore {
 public:
     LatentStore(const LatentStoreOptions& options, size_t num_images);
 
-    // Keeps what the VAE said about one picture; `content` is the file's SHA-256.
-    void put(int64_t image_idx, bool flipped, const std::string& content, Tensor posterior);
+    // The file's SHA-256; before put().
+    void set_content(int64_t image_idx, std::string content);
+    // Empty when nobody has said it.
+    [[nodiscard]] const std::string& content(int64_t image_idx) const {
+        return content_.at(static_cast<size_t>(image_idx));
+    }
+    // Keeps what the VAE said about one picture.
+    void put(int64_t image_idx, bool flipped, Tensor posterior);
     // Keeps a latent that was drawn before, unscaled (kohya's files).
     void put_latent(int64_t image_idx, bool flipped, const Tensor& latent);
 
@@ -54,15 +60,15 @@ public:
 
 private:
     struct Item {
-        std::string content;
         Tensor latent;     // scaled
         Tensor posterior;  // with redraw
     };
     [[nodiscard]] const Item& item(int64_t image_idx, bool flipped) const;
 
     LatentStoreOptions options_;
-    std::vector<Item> items_;    // [image][flipped]
-    std::vector<Tensor> masks_;  // [image], empty when there are none
+    std::vector<Item> items_;           // [image][flipped]
+    std::vector<std::string> content_;  // [image]
+    std::vector<Tensor> masks_;         // [image], empty when there are none
 };
 
 // One draw from a posterior [8, h, w], scaled: mean + exp(logvar / 2) * N(0, 1), log variance

@@ -25,7 +25,7 @@ public:
         ThreadPool pool(static_cast<int>(request_.options->max_data_loader_n_workers));
         pool.parallel_for(static_cast<int64_t>(count), [&](int64_t i) {
             const auto idx = static_cast<size_t>(i);
-            errors[idx] = attempt([&] { masks[idx] = mask_of(idx); });
+            errors[idx] = attempt([&] { masks[idx] = mask_of(idx, store.content(i)); });
         });
         for (size_t i = 0; i < count; ++i) {
             if (errors[i]) throw *errors[i];
@@ -34,14 +34,15 @@ public:
     }
 
 private:
-    [[nodiscard]] std::optional<Tensor> mask_of(size_t idx) const {
+    // `content`: the picture's hash, when the encoding of latents has made it.
+    [[nodiscard]] std::optional<Tensor> mask_of(size_t idx, const std::string& content) const {
         const data::ImageEntry& entry = request_.data->dataset.images[idx];
         if (entry.mask_path.empty() && !alpha_) return std::nullopt;
         const data::BucketChoice& choice = request_.data->choices[idx];
         const int64_t unit = request_.vae.px_per_latent();
         const Shape shape{choice.bucket.height_px / unit, choice.bucket.width_px / unit};
         const data::LatentKey key{
-            .image_sha256 = sha256_file_hex(entry.path),
+            .image_sha256 = content.empty() ? sha256_file_hex(entry.path) : content,
             .choice = choice,
             .apply_exif = request_.options->apply_exif,
             .mask = entry.mask_path.empty() ? "alpha" : sha256_file_hex(entry.mask_path)};

@@ -42,14 +42,16 @@ void require_room(const std::string& folder, const Network& network, const std::
 
 }  // namespace
 
-Settings TrainingRun::Impl::fixed() const {
-    Settings settings = fixed_settings(
-        options, data, model_identity(options.model.pretrained_model_name_or_path), dtype);
-    settings["seed"] = fmt::format("{}", identity.seed);
-    return settings;
+const Settings& TrainingRun::Impl::fixed() {
+    if (!fixed_found) {
+        fixed_found = fixed_settings(
+            options, data, model_identity(options.model.pretrained_model_name_or_path), dtype);
+        (*fixed_found)["seed"] = fmt::format("{}", identity.seed);
+    }
+    return *fixed_found;
 }
 
-void TrainingRun::Impl::check_state(bool with_data) const {
+void TrainingRun::Impl::check_state(bool with_data) {
     if (resume.empty()) return;
     StateSummary saved = read_state_summary(resume);
     Settings settings = fixed();
@@ -100,6 +102,7 @@ void TrainingRun::Impl::drop_pictures(const std::vector<UnreadablePicture>& unre
                     fmt::format("no picture in {} can be decoded", options.dataset.train_data_dir));
     }
     kept.images = std::move(images);
+    fixed_found.reset();
     data = data::assign_buckets(std::move(kept), data::BucketChooser(options.bucket));
     plan_steps();
     make_step();

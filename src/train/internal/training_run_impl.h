@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -37,7 +38,8 @@ struct TrainingRun::Impl {
     std::unique_ptr<TrainStep> step;
     std::unique_ptr<TrainStep> evaluator;  // forward only; none when nothing is measured
     ProbePlan probe_plan;
-    data::BucketedDataset validation;  // pictures that were set aside
+    data::BucketedDataset validation;     // pictures that were set aside
+    std::optional<Settings> fixed_found;  // fixed(), until pictures are left out
     int64_t max_piece = 0;  // of a batch that the device has no room for; 0: whole batches
 
     void find_resume();
@@ -68,9 +70,10 @@ struct TrainingRun::Impl {
     // With a smaller plan when the device has no room for this one.
     void compile_step(WeightStore& weights, const ParameterBuffers& buffers);
     [[nodiscard]] EncodeRequest encode_request() const;
-    [[nodiscard]] Settings fixed() const;
+    // Reads whole files the first time: masks, base_weights.
+    [[nodiscard]] const Settings& fixed();
     // `with_data`: the pictures too, once those that cannot be decoded are left out.
-    void check_state(bool with_data) const;
+    void check_state(bool with_data);
     void drop_pictures(const std::vector<UnreadablePicture>& unreadable);
     [[nodiscard]] LatentStore encode(EventSink& events);
     void add_masks(const EncodeRequest& request, LatentStore& store) const;
