@@ -55,6 +55,7 @@ protected:
 
     std::vector<std::string> names_of(const std::vector<Gradient>& gradients) const {
         std::vector<std::string> names;
+        names.reserve(gradients.size());
         for (const Gradient& gradient : gradients)
             names.push_back(graph_.value(gradient.param).name);
         std::sort(names.begin(), names.end());

@@ -46,7 +46,7 @@ struct DropoutDraws {
     int64_t features = 1;
 
     // The draw that decides about element i.
-    LORA_RULE int64_t draw(int64_t i) const {
+    [[nodiscard]] LORA_RULE int64_t draw(int64_t i) const {
         if (axes == 7) return i;
         int64_t result = (axes & 4) != 0 ? i / (middle * features) : 0;
         if ((axes & 2) != 0) result = result * middle + i / features % middle;
@@ -54,7 +54,7 @@ struct DropoutDraws {
         return result;
     }
     // `key`: seed and step, low words first.
-    LORA_RULE DrawBlock block(const int32_t* key, int64_t index) const {
+    [[nodiscard]] LORA_RULE DrawBlock block(const int32_t* key, int64_t index) const {
         return draw_block(static_cast<uint32_t>(index),
                           number,
                           static_cast<uint32_t>(key[2]),
@@ -62,7 +62,7 @@ struct DropoutDraws {
                           static_cast<uint32_t>(key[0]),
                           static_cast<uint32_t>(key[1]));
     }
-    LORA_RULE bool keeps(uint32_t word) const { return (word >> 8U) >= threshold; }
+    [[nodiscard]] LORA_RULE bool keeps(uint32_t word) const { return (word >> 8U) >= threshold; }
 };
 
 // Of a node with these attributes over an operand of this shape.

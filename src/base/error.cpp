@@ -8,7 +8,7 @@ int exit_code(ErrorCode code) {
         case ErrorCode::kData: return 3;
         case ErrorCode::kFormat: return 4;
         case ErrorCode::kIo: return 5;
-        case ErrorCode::kDevice: return 6;
+        case ErrorCode::kDevice:
         case ErrorCode::kOutOfMemory: return 6;
         case ErrorCode::kNumeric: return 7;
         case ErrorCode::kInternal: return 70;

@@ -47,6 +47,7 @@ TEST(ThreadPool, ServesSeveralCallersAndNests) {
     std::atomic<int> count = 0;
     {
         std::vector<std::jthread> callers;
+        callers.reserve(4);
         for (int c = 0; c < 4; ++c) {
             callers.emplace_back([&] {
                 pool.parallel_for(

@@ -240,10 +240,10 @@ private:
 
     bool container(uint8_t op) {
         switch (op) {
-            case ']': push(PickleList{}); return true;
-            case ')': push(PickleList{}); return true;
+            case ']':
+            case ')':
+            case 0x8f: push(PickleList{}); return true;  // 8f: EMPTY_SET
             case '}': push(PickleDict{}); return true;
-            case 0x8f: push(PickleList{}); return true;  // EMPTY_SET
             case 'l':
             case 't':
             case 0x91: push(PickleList{pop_to_mark()}); return true;

@@ -41,7 +41,7 @@ std::string report_of_header(const std::string& header, size_t data_bytes) {
     return report_of(file_with(header, data_bytes));
 }
 
-#define EXPECT_HAS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
+#define LORA_EXPECT_HAS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 
 TEST(Safetensors, ReadsEveryType) {
     const std::string header =
@@ -92,24 +92,25 @@ TEST(Safetensors, SaysWhereAFileIsCutShort) {
 }
 
 TEST(Safetensors, RefusesLyingHeaders) {
-    EXPECT_HAS(report_of(""), "the file has 0 bytes");
-    EXPECT_HAS(report_of(std::string(7, 'x')), "the file has 7 bytes");
-    EXPECT_HAS(report_of(std::string(8, '\xFF')), "claim a header of 18446744073709551615 bytes");
-    EXPECT_HAS(report_of(std::string("\x10\0\0\0\0\0\0\0{}", 10)),
-               "claims 16 bytes of a 10-byte file");
-    EXPECT_HAS(report_of_header("[1]", 0), "does not start with '{'");
-    EXPECT_HAS(report_of_header("{\"a\":", 0), "not valid JSON");
-    EXPECT_HAS(report_of_header("{}", 3), "3 bytes at the end");
+    LORA_EXPECT_HAS(report_of(""), "the file has 0 bytes");
+    LORA_EXPECT_HAS(report_of(std::string(7, 'x')), "the file has 7 bytes");
+    LORA_EXPECT_HAS(report_of(std::string(8, '\xFF')),
+                    "claim a header of 18446744073709551615 bytes");
+    LORA_EXPECT_HAS(report_of(std::string("\x10\0\0\0\0\0\0\0{}", 10)),
+                    "claims 16 bytes of a 10-byte file");
+    LORA_EXPECT_HAS(report_of_header("[1]", 0), "does not start with '{'");
+    LORA_EXPECT_HAS(report_of_header("{\"a\":", 0), "not valid JSON");
+    LORA_EXPECT_HAS(report_of_header("{}", 3), "3 bytes at the end");
     EXPECT_EQ(report_of_header("{}", 0), "no error");
     EXPECT_EQ(report_of_header("{\"__metadata__\":{}}    ", 0), "no error");
-    EXPECT_HAS(report_of_header("{\"__metadata__\":{\"a\":1}}", 0),
-               "metadata \"a\" is not a string");
-    EXPECT_HAS(report_of_header("{\"__metadata__\":[]}", 0), "not an object");
-    EXPECT_HAS(report_of_header(R"({"__metadata__":{"a":"1","a":"2"}})", 0), "twice");
-    EXPECT_HAS(report_of("PK\x03\x04"
-                         "12345678"),
-               "PyTorch");
-    EXPECT_HAS(report_of("version https://git-lfs.github.com/spec/v1"), "Git LFS");
+    LORA_EXPECT_HAS(report_of_header("{\"__metadata__\":{\"a\":1}}", 0),
+                    "metadata \"a\" is not a string");
+    LORA_EXPECT_HAS(report_of_header("{\"__metadata__\":[]}", 0), "not an object");
+    LORA_EXPECT_HAS(report_of_header(R"({"__metadata__":{"a":"1","a":"2"}})", 0), "twice");
+    LORA_EXPECT_HAS(report_of("PK\x03\x04"
+                              "12345678"),
+                    "PyTorch");
+    LORA_EXPECT_HAS(report_of("version https://git-lfs.github.com/spec/v1"), "Git LFS");
 }
 
 std::string entry(const std::string& dtype, const std::string& shape, const std::string& offsets) {
@@ -122,28 +123,30 @@ TEST(Safetensors, RefusesLyingTensors) {
             return report_of_header("{\"w\":" + entry(dtype, shape, offsets) + "}", 16);
         };
     EXPECT_EQ(report("F32", "[2,2]", "[0,16]"), "no error");
-    EXPECT_HAS(report("F32", "[2,3]", "[0,16]"),
-               "has 16 bytes of data, its shape [2, 3] of F32 needs 24");
-    EXPECT_HAS(report("F32", "[-2,-2]", "[0,16]"), "-2, which is not a size");
-    EXPECT_HAS(report("F32", "[2.0,2]", "[0,16]"), "2.0, which is not a size");
-    EXPECT_HAS(report("F32", "[\"2\"]", "[0,16]"), "not a size");
-    EXPECT_HAS(report("F32", "4", "[0,16]"), "shape is not a list");
-    EXPECT_HAS(report("F32", "[4294967296,4294967296]", "[0,16]"), "too large");
-    EXPECT_HAS(report("F32", "[0,9223372036854775807,9223372036854775807]", "[0,0]"), "too large");
-    EXPECT_HAS(report("F32", "[18446744073709551615]", "[0,16]"), "not a size");
-    EXPECT_HAS(report("F32", "[4]", "[16,0]"), "run backwards");
-    EXPECT_HAS(report("F32", "[4]", "[-1,15]"), "not a pair");
-    EXPECT_HAS(report("F32", "[4]", "[0,16,32]"), "not a pair");
-    EXPECT_HAS(report("F32", "[4]", "[18446744073709551599,18446744073709551615]"), "claims bytes");
-    EXPECT_HAS(report("F8_E4M3", "[16]", "[0,16]"), "F8_E4M3, which lora.cpp does not read");
-    EXPECT_HAS(report("f32", "[4]", "[0,16]"), "unknown element type \"f32\"");
-    EXPECT_HAS(report_of_header(R"({"w":{"dtype":"F32","shape":[4]}})", 16),
-               "lacks \"data_offsets\"");
-    EXPECT_HAS(report_of_header(R"({"w":5})", 16), "not described by an object");
-    EXPECT_HAS(report_of_header("{\"w\":" + entry("U8", "[16]", "[0,16]") +
-                                    ",\"w\":" + entry("U8", "[0]", "[0,0]") + "}",
-                                16),
-               "twice");
+    LORA_EXPECT_HAS(report("F32", "[2,3]", "[0,16]"),
+                    "has 16 bytes of data, its shape [2, 3] of F32 needs 24");
+    LORA_EXPECT_HAS(report("F32", "[-2,-2]", "[0,16]"), "-2, which is not a size");
+    LORA_EXPECT_HAS(report("F32", "[2.0,2]", "[0,16]"), "2.0, which is not a size");
+    LORA_EXPECT_HAS(report("F32", "[\"2\"]", "[0,16]"), "not a size");
+    LORA_EXPECT_HAS(report("F32", "4", "[0,16]"), "shape is not a list");
+    LORA_EXPECT_HAS(report("F32", "[4294967296,4294967296]", "[0,16]"), "too large");
+    LORA_EXPECT_HAS(report("F32", "[0,9223372036854775807,9223372036854775807]", "[0,0]"),
+                    "too large");
+    LORA_EXPECT_HAS(report("F32", "[18446744073709551615]", "[0,16]"), "not a size");
+    LORA_EXPECT_HAS(report("F32", "[4]", "[16,0]"), "run backwards");
+    LORA_EXPECT_HAS(report("F32", "[4]", "[-1,15]"), "not a pair");
+    LORA_EXPECT_HAS(report("F32", "[4]", "[0,16,32]"), "not a pair");
+    LORA_EXPECT_HAS(report("F32", "[4]", "[18446744073709551599,18446744073709551615]"),
+                    "claims bytes");
+    LORA_EXPECT_HAS(report("F8_E4M3", "[16]", "[0,16]"), "F8_E4M3, which lora.cpp does not read");
+    LORA_EXPECT_HAS(report("f32", "[4]", "[0,16]"), "unknown element type \"f32\"");
+    LORA_EXPECT_HAS(report_of_header(R"({"w":{"dtype":"F32","shape":[4]}})", 16),
+                    "lacks \"data_offsets\"");
+    LORA_EXPECT_HAS(report_of_header(R"({"w":5})", 16), "not described by an object");
+    LORA_EXPECT_HAS(report_of_header("{\"w\":" + entry("U8", "[16]", "[0,16]") +
+                                         ",\"w\":" + entry("U8", "[0]", "[0,0]") + "}",
+                                     16),
+                    "twice");
 }
 
 TEST(Safetensors, RefusesOverlapsAndHoles) {
@@ -152,11 +155,11 @@ TEST(Safetensors, RefusesOverlapsAndHoles) {
             "{\"a\":" + entry("U8", "[8]", first) + ",\"b\":" + entry("U8", "[8]", second) + "}",
             17);
     };
-    EXPECT_HAS(report("[0,8]", "[4,12]"), "\"a\" and \"b\" overlap");
-    EXPECT_HAS(report("[0,8]", "[0,8]"), "overlap");
-    EXPECT_HAS(report("[0,8]", "[9,17]"), "1 bytes before tensor \"b\"");
-    EXPECT_HAS(report("[1,9]", "[9,17]"), "1 bytes before tensor \"a\"");
-    EXPECT_HAS(report("[8,16]", "[0,8]"), "1 bytes at the end");
+    LORA_EXPECT_HAS(report("[0,8]", "[4,12]"), "\"a\" and \"b\" overlap");
+    LORA_EXPECT_HAS(report("[0,8]", "[0,8]"), "overlap");
+    LORA_EXPECT_HAS(report("[0,8]", "[9,17]"), "1 bytes before tensor \"b\"");
+    LORA_EXPECT_HAS(report("[1,9]", "[9,17]"), "1 bytes before tensor \"a\"");
+    LORA_EXPECT_HAS(report("[8,16]", "[0,8]"), "1 bytes at the end");
 }
 
 TEST(Safetensors, SurvivesBrokenNames) {

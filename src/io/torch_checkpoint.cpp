@@ -272,6 +272,7 @@ std::vector<TensorInfo> read_legacy(std::span<const std::byte> bytes) {
         at += count * unit;
     }
     std::vector<TensorInfo> infos;
+    infos.reserve(tensors.size());
     for (const Found& found : tensors) infos.push_back(place(found, storages));
     return infos;
 }

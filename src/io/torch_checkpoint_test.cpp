@@ -54,7 +54,7 @@ std::string error_of(const std::string& file) {
     return "no error";
 }
 
-#define EXPECT_HAS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
+#define LORA_EXPECT_HAS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 
 TEST(TorchCheckpoint, WrittenAndReadBack) {
     const Tensor a = Tensor::from_floats(Shape{2, 3}, std::vector<float>{1, 2, 3, 4, 5, 6});
@@ -94,24 +94,24 @@ TEST(TorchCheckpoint, ReadsTheStreamOfOlderVersions) {
     const std::vector<TensorInfo> infos = read_checkpoint(bytes_of(right + rest));
     ASSERT_EQ(infos.size(), 1U);
     EXPECT_EQ((right + rest).substr(infos[0].offset, infos[0].bytes), "abcd");
-    EXPECT_HAS(error_of(magic + rest), "none that PyTorch wrote");
+    LORA_EXPECT_HAS(error_of(magic + rest), "none that PyTorch wrote");
 }
 
 TEST(TorchCheckpoint, NamesWhatIsWrong) {
     const std::string good = word("w") + tensor("FloatStorage", 4, 0, "K\x02K\x02", "K\x02K\x01");
     const std::string numbers(16, 'x');
     EXPECT_EQ(error_of(zip_of(dict(good), numbers)), "no error");
-    EXPECT_HAS(error_of(zip_of(dict(good + good), numbers)), "two tensors");
-    EXPECT_HAS(error_of(zip_of(dict(good), "short")), "reaches beyond its storage");
-    EXPECT_HAS(
+    LORA_EXPECT_HAS(error_of(zip_of(dict(good + good), numbers)), "two tensors");
+    LORA_EXPECT_HAS(error_of(zip_of(dict(good), "short")), "reaches beyond its storage");
+    LORA_EXPECT_HAS(
         error_of(zip_of(dict(word("w") + tensor("FloatStorage", 4, 0, "K\x02K\x02", "K\x01K\x02")),
                         numbers)),
         "does not lie in one piece");
-    EXPECT_HAS(error_of(zip_of(dict(word("n") + "K\x01"), numbers)), "holds no tensors");
-    EXPECT_HAS(error_of(zip_of("\x80\x02K\x01.", numbers)), "no dictionary");
+    LORA_EXPECT_HAS(error_of(zip_of(dict(word("n") + "K\x01"), numbers)), "holds no tensors");
+    LORA_EXPECT_HAS(error_of(zip_of("\x80\x02K\x01.", numbers)), "no dictionary");
     ZipWriter other;
     other.add("word/document.xml", "text");
-    EXPECT_HAS(error_of(other.finish()), "no data.pkl");
+    LORA_EXPECT_HAS(error_of(other.finish()), "no data.pkl");
     const std::string whole = zip_of(dict(good), numbers);
     for (size_t size = 0; size < whole.size(); ++size) {
         EXPECT_NE(error_of(whole.substr(0, size)), "no error") << size;
@@ -125,21 +125,21 @@ TEST(TorchCheckpoint, RunsNothing) {
     const std::string good = word("w") + tensor("FloatStorage", 1, 0, "K\x01", "K\x01");
     EXPECT_EQ(error_of(zip_of(dict(word("a") + attack + good), "1234")), "no error");
     EXPECT_FALSE(path_exists(mark));
-    EXPECT_HAS(error_of(zip_of("\x80\x02" + attack + ".", "1234")), "no dictionary");
+    LORA_EXPECT_HAS(error_of(zip_of("\x80\x02" + attack + ".", "1234")), "no dictionary");
 }
 
 TEST(TorchCheckpoint, SurvivesHostilePickles) {
     const std::string deep = "\x80\x02)" + std::string(1000000, '\x85') + ".";
-    EXPECT_HAS(error_of(zip_of(deep, "")), "no dictionary");
+    LORA_EXPECT_HAS(error_of(zip_of(deep, "")), "no dictionary");
     const std::string circle = "\x80\x02]q\x01h\x01" + "a."s;
-    EXPECT_HAS(error_of(zip_of(circle, "")), "no dictionary");
-    EXPECT_HAS(error_of(zip_of("\x80\x02" + std::string(5000000, 'N') + ".", "")),
-               "too many values");
-    EXPECT_HAS(error_of(zip_of("\x80\x02X\xff\xff\xff\xff.", "")), "longer than the file");
-    EXPECT_HAS(error_of(zip_of("\x80\x02\xff.", "")), "opcode 0xff");
+    LORA_EXPECT_HAS(error_of(zip_of(circle, "")), "no dictionary");
+    LORA_EXPECT_HAS(error_of(zip_of("\x80\x02" + std::string(5000000, 'N') + ".", "")),
+                    "too many values");
+    LORA_EXPECT_HAS(error_of(zip_of("\x80\x02X\xff\xff\xff\xff.", "")), "longer than the file");
+    LORA_EXPECT_HAS(error_of(zip_of("\x80\x02\xff.", "")), "opcode 0xff");
     for (const char* short_one :
          {"u.", "t.", "R.", "b.", "h\x05.", "a.", "s.", "Q.", "2.", "o.", "\x93."}) {
-        EXPECT_HAS(error_of(zip_of("\x80\x02" + std::string(short_one), "")), "damaged");
+        LORA_EXPECT_HAS(error_of(zip_of("\x80\x02" + std::string(short_one), "")), "damaged");
     }
 }
 

@@ -120,8 +120,9 @@ ValueId Builder::layer_norm(ValueId x, const NormArgs& args) {
 }
 
 AttentionResult Builder::attention(ValueId q, ValueId k, ValueId v, const AttentionArgs& args) {
-    const double head_size = static_cast<double>(shape(q)[2] / args.heads);
-    const double scale = args.scale != 0 ? args.scale : 1.0 / std::sqrt(head_size);
+    const int64_t head_size = shape(q)[2] / args.heads;
+    const double scale =
+        args.scale != 0 ? args.scale : 1.0 / std::sqrt(static_cast<double>(head_size));
     const std::vector<ValueId> outputs =
         node(OpKind::kAttention,
              {q, k, v},

@@ -13,6 +13,12 @@ double last_dim(const Graph& graph, ValueId id) {
     return static_cast<double>(graph.value(id).shape[-1]);
 }
 
+// Elements that share one index along an axis.
+double elements_per(const Shape& shape, int axis) {
+    const int64_t count = shape.num_elements() / shape[axis];
+    return static_cast<double>(count);
+}
+
 }  // namespace
 
 // Every output number needs one pass over a filter.
@@ -28,17 +34,15 @@ double num_flops(const Graph& graph, const Node& node) {
             return 2 * elements(graph, in[1]) * last_dim(graph, in[0]);
         case OpKind::kConv2d: {
             const Shape& w = graph.value(in[1]).shape;
-            return 2 * elements(graph, node.outputs[0]) *
-                   static_cast<double>(w.num_elements() / w[0]);
+            return 2 * elements(graph, node.outputs[0]) * elements_per(w, 0);
         }
         case OpKind::kConv2dBackwardInput: {
             const Shape& w = graph.value(in[1]).shape;
-            return 2 * elements(graph, in[0]) * static_cast<double>(w.num_elements() / w[0]);
+            return 2 * elements(graph, in[0]) * elements_per(w, 0);
         }
         case OpKind::kConv2dBackwardWeight: {
             const Shape& dy = graph.value(in[0]).shape;
-            return 2 * elements(graph, node.outputs[0]) *
-                   static_cast<double>(dy.num_elements() / dy[1]);
+            return 2 * elements(graph, node.outputs[0]) * elements_per(dy, 1);
         }
         case OpKind::kHadamard:
             return 2 * elements(graph, node.outputs[0]) *

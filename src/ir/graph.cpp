@@ -1,5 +1,7 @@
 #include "ir/graph.h"
 
+#include <numeric>
+
 #include <fmt/format.h>
 
 #include "base/check.h"
@@ -116,8 +118,8 @@ ValueId storage_of(const Graph& graph, ValueId id) {
 
 AxisSpan axis_span(const Shape& shape, Layout layout, int axis) {
     const int index = axis < 0 ? axis + shape.num_axes() : axis;
-    std::vector<int> order;
-    for (int i = 0; i < shape.num_axes(); ++i) order.push_back(i);
+    std::vector<int> order(static_cast<size_t>(shape.num_axes()));
+    std::iota(order.begin(), order.end(), 0);
     if (layout == Layout::kChannelsLast) {
         LORA_CHECK(shape.num_axes() == 4);
         order = {0, 2, 3, 1};

@@ -212,6 +212,20 @@ TEST_F(InferTest, LossAndUpdate) {
     expect_rejected(OpKind::kUpdateStep, step(flat, kNoValue, value({2, 4}), pieces), adamw);
     expect_rejected(OpKind::kUpdateStep, step(flat, flat, value({2, 3}), pieces), adamw);
     expect_rejected(OpKind::kUpdateStep, step(flat, flat, value({2, 4}), value({2, 4})), adamw);
+    // Kernels read the moment and the residues wherever the rule has them.
+    const auto factored = [&](ValueId m, ValueId res) {
+        const ValueId tensors = value({2, 7}, DType::kI32);
+        return std::vector<ValueId>{
+            flat, flat, flat, flat, m, res, res, value({}), value({2, 4}), tensors};
+    };
+    const Attributes came{.update = {.rule = UpdateRule::kCame}};
+    const Attributes adafactor{.update = {.rule = UpdateRule::kAdafactor}};
+    EXPECT_TRUE(b_.node(OpKind::kUpdateFactored, factored(flat, flat), came).empty());
+    EXPECT_TRUE(b_.node(OpKind::kUpdateFactored, factored(kNoValue, kNoValue), adafactor).empty());
+    EXPECT_TRUE(b_.node(OpKind::kUpdateFactored, factored(flat, kNoValue), adafactor).empty());
+    expect_rejected(OpKind::kUpdateFactored, factored(kNoValue, flat), came);
+    expect_rejected(OpKind::kUpdateFactored, factored(flat, kNoValue), came);
+    expect_rejected(OpKind::kUpdateFactored, factored(flat, flat), adafactor);
 }
 
 }  // namespace

@@ -104,24 +104,24 @@ std::string_view loss_name(LossKind loss) {
 namespace {
 
 struct RuleInfo {
-    UpdateRule rule;
     std::string_view name;
     int num_states;
     bool has_sums;
+    UpdateRule rule;
 };
 // clang-format off
 constexpr RuleInfo kRules[] = {
-    {UpdateRule::kAdamW,             "adamw",               2, false},
-    {UpdateRule::kLion,              "lion",                1, false},
-    {UpdateRule::kSgdNesterov,       "sgd_nesterov",        1, false},
-    {UpdateRule::kScheduleFreeAdamW, "schedule_free_adamw", 2, false},
-    {UpdateRule::kDAdaptAdam,        "dadapt_adam",         3, true},
-    {UpdateRule::kDAdaptLion,        "dadapt_lion",         2, true},
-    {UpdateRule::kDAdaptSgd,         "dadapt_sgd",          2, true},
-    {UpdateRule::kDAdaptAdan,        "dadapt_adan",         5, true},
-    {UpdateRule::kProdigy,           "prodigy",             4, true},
-    {UpdateRule::kAdafactor,         "adafactor",           0, false},
-    {UpdateRule::kCame,              "came",                0, false},
+    {"adamw",                2, false, UpdateRule::kAdamW},
+    {"lion",                 1, false, UpdateRule::kLion},
+    {"sgd_nesterov",         1, false, UpdateRule::kSgdNesterov},
+    {"schedule_free_adamw",  2, false, UpdateRule::kScheduleFreeAdamW},
+    {"dadapt_adam",          3, true,  UpdateRule::kDAdaptAdam},
+    {"dadapt_lion",          2, true,  UpdateRule::kDAdaptLion},
+    {"dadapt_sgd",           2, true,  UpdateRule::kDAdaptSgd},
+    {"dadapt_adan",          5, true,  UpdateRule::kDAdaptAdan},
+    {"prodigy",              4, true,  UpdateRule::kProdigy},
+    {"adafactor",            0, false, UpdateRule::kAdafactor},
+    {"came",                 0, false, UpdateRule::kCame},
 };
 // clang-format on
 

@@ -44,7 +44,7 @@ public:
 
 private:
     // The node that makes `id`, if node `reader` is the only one that needs it.
-    std::optional<size_t> sole_producer(ValueId id, size_t reader) const {
+    [[nodiscard]] std::optional<size_t> sole_producer(ValueId id, size_t reader) const {
         const Value& value = graph_->value(id);
         if (value.kind != ValueKind::kTemp || value.is_output || value.producer < 0)
             return std::nullopt;

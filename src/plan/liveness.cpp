@@ -82,7 +82,9 @@ private:
         result_.blocks.push_back({value.num_bytes(), i, last});
     }
 
-    int32_t block_to_take_over(int32_t i, const Node& node, const Value& output) const {
+    [[nodiscard]] int32_t block_to_take_over(int32_t i,
+                                             const Node& node,
+                                             const Value& output) const {
         const int slot = op_info(node.op).inplace_input;
         if (slot < 0) return Liveness::kNoBlock;
         const ValueId input = node.inputs[static_cast<size_t>(slot)];
@@ -105,8 +107,10 @@ private:
     }
 
     static size_t index(ValueId id) { return static_cast<size_t>(id.index); }
-    size_t root_index(ValueId id) const { return static_cast<size_t>(root_[index(id)]); }
-    int32_t block_of(ValueId id) const { return result_.block_of_value[index(id)]; }
+    [[nodiscard]] size_t root_index(ValueId id) const {
+        return static_cast<size_t>(root_[index(id)]);
+    }
+    [[nodiscard]] int32_t block_of(ValueId id) const { return result_.block_of_value[index(id)]; }
     void set_block(ValueId id, int32_t block) { result_.block_of_value[index(id)] = block; }
 
     const Graph* graph_;

@@ -115,12 +115,17 @@ BackwardScratch take_backward(ScratchLayout& layout,
     return s;
 }
 
-// The sum of the partial gradients, in the order of the chunks, to rows of dq.
+// Gradients of one head's queries, one for each chunk of keys.
+struct PartialDq {
+    const float* first = nullptr;
+    int64_t count = 1;
+    int64_t step = 0;  // floats from one to the next
+};
+
+// Their sum, in the order of the chunks, to rows of dq.
 void write_dq(const KernelTable& k,
               const AttentionArgs& args,
-              const float* partial,
-              int64_t count,
-              int64_t step,
+              const PartialDq& partial,
               std::byte* dq,
               int64_t elem_bytes) {
     const int64_t rows = round_up(args.num_queries, k.gemm_rows) + k.gemm_rows;
@@ -128,21 +133,27 @@ void write_dq(const KernelTable& k,
     for (int64_t query = 0; query < args.num_queries; ++query) {
         for (int64_t j = 0; j < args.head_size; ++j) {
             const int64_t at = (j / k.gemm_cols * rows + query) * k.gemm_cols + j % k.gemm_cols;
-            float sum = partial[at];
-            for (int64_t i = 1; i < count; ++i) sum += partial[i * step + at];
+            float sum = partial.first[at];
+            for (int64_t i = 1; i < partial.count; ++i) sum += partial.first[i * partial.step + at];
             row[static_cast<size_t>(j)] = sum;
         }
         k.from_float(args.type, row.data(), dq + query * args.stride * elem_bytes, args.head_size);
     }
 }
 
+// What thread `slot` does for one chunk of keys of one head.
+struct BackwardPiece {
+    int64_t index = 0;  // [samples, heads, chunks]
+    int slot = 0;
+};
+
 void backward_piece(const Device& device,
                     const Heads& h,
                     const BackwardSplit& split,
                     const BackwardScratch& s,
                     const Args& a,
-                    int64_t index,
-                    int slot) {
+                    const BackwardPiece& piece) {
+    const auto [index, slot] = piece;
     const int64_t head_index = index / split.chunks;
     const int64_t sample = head_index / h.heads;
     const int64_t head = head_index % h.heads;
@@ -166,13 +177,8 @@ void backward_piece(const Device& device,
     std::fill(args.dq, args.dq + split.dq_floats, 0.0F);
     device.kernels->attention_backward(args);
     if (split.chunks == 1) {
-        write_dq(*device.kernels,
-                 args,
-                 args.dq,
-                 1,
-                 0,
-                 offset(a.out[0], q_at, h.elem_bytes),
-                 h.elem_bytes);
+        std::byte* dq = offset(a.out[0], q_at, h.elem_bytes);
+        write_dq(*device.kernels, args, {args.dq}, dq, h.elem_bytes);
     }
 }
 
@@ -201,18 +207,14 @@ Program backward_program(const NodeContext& c) {
             k.attention_delta(args);
         });
         device.threads.run(num_heads * split.chunks, [&](int64_t index, int slot) {
-            backward_piece(device, h, split, s, a, index, slot);
+            backward_piece(device, h, split, s, a, {index, slot});
         });
         if (split.chunks == 1) return;
         device.threads.run(num_heads, [&](int64_t head, int) {
             const int64_t at = head / h.heads * h.query_step + head % h.heads * h.args.head_size;
-            write_dq(k,
-                     h.args,
-                     s.dq + head * split.chunks * split.dq_floats,
-                     split.chunks,
-                     split.dq_floats,
-                     offset(a.out[0], at, h.elem_bytes),
-                     h.elem_bytes);
+            const PartialDq partial{
+                s.dq + head * split.chunks * split.dq_floats, split.chunks, split.dq_floats};
+            write_dq(k, h.args, partial, offset(a.out[0], at, h.elem_bytes), h.elem_bytes);
         });
     };
     return program;

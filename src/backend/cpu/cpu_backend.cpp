@@ -33,7 +33,7 @@ Curve curve_of(ir::Activation activation) {
 
 namespace {
 
-class CpuBuffer : public backend::Buffer {
+class CpuBuffer final : public backend::Buffer {
 public:
     explicit CpuBuffer(size_t size_bytes) : memory_(size_bytes) { fill_zero(); }
     [[nodiscard]] size_t size_bytes() const override { return memory_.size_bytes(); }

@@ -142,7 +142,7 @@ private:
     [[nodiscard]] std::shared_ptr<CpuWeight> weight_of(ir::ValueId id) const {
         const ir::Value& value = plan_.graph.value(ir::storage_of(plan_.graph, id));
         if (value.kind != ir::ValueKind::kWeight) return nullptr;
-        const auto weight = std::dynamic_pointer_cast<CpuWeight>(binding(value).weight);
+        auto weight = std::dynamic_pointer_cast<CpuWeight>(binding(value).weight);
         LORA_CHECK(weight != nullptr, "a weight of another backend");
         LORA_CHECK(weight->source().shape.num_elements() == value.shape.num_elements() &&
                        weight->dtype() == value.dtype,

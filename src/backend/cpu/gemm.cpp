@@ -120,26 +120,33 @@ struct Piece {
     int64_t col_end;
 };
 
+// Some channels of the source, seen through one tap.
+struct SourceSlice {
+    const Tap& tap;
+    int64_t channel = 0;
+    int64_t depth = 0;
+};
+
 void pack_source(const Device& device,
                  const GemmShape& shape,
                  const GemmOperands& o,
                  const Piece& piece,
-                 const Tap& tap,
-                 int64_t channel,
-                 int64_t depth,
+                 const SourceSlice& slice,
                  float* a) {
     each_run(shape.grid,
-             tap,
+             slice.tap,
              piece.row_begin,
              piece.row_end,
              [&](int64_t first, int64_t count, int64_t pixel) {
                  PackSource source;
                  source.type = o.type;
                  source.rows = count;
-                 source.cols = depth;
+                 source.cols = slice.depth;
                  source.first_row = first - piece.row_begin;
                  source.row_stride = shape.channels * shape.grid.src_step;
-                 if (pixel >= 0) source.src = at(o.src, pixel * shape.channels + channel, o.type);
+                 if (pixel >= 0) {
+                     source.src = at(o.src, pixel * shape.channels + slice.channel, o.type);
+                 }
                  device.kernels->pack_rows(source, a);
              });
 }
@@ -177,7 +184,7 @@ void run_piece(const Device& device,
         const int64_t first_panel = tap.index * num_panels + piece.col_begin / k.gemm_cols;
         for (int64_t channel = 0; channel < shape.channels; channel += b.depth, ++step) {
             block.depth = std::min(b.depth, shape.channels - channel);
-            pack_source(device, shape, o, piece, tap, channel, block.depth, slot.a);
+            pack_source(device, shape, o, piece, {tap, channel, block.depth}, slot.a);
             block.b = at(o.b, (first_panel * shape.channels + channel) * k.gemm_cols, o.b_type);
             block.first = step == 0;
             block.last = step + 1 == steps;
@@ -211,6 +218,7 @@ void gemm(const Device& device, const GemmShape& shape, const GemmOperands& o) {
     const Blocking b = blocking_of(device, shape);
     ScratchLayout layout(o.scratch);
     std::vector<Slot> slots;
+    slots.reserve(static_cast<size_t>(device.threads.count()));
     for (int i = 0; i < device.threads.count(); ++i) {
         slots.push_back(take_slot(layout, *device.kernels, b, num_steps(shape, b)));
     }
@@ -279,56 +287,67 @@ GradientSlot take_gradient_slot(ScratchLayout& layout,
     return s;
 }
 
-void run_gradient_piece(const Device& device,
+// A rectangle of one tap's gradient and the scratch of the thread that makes it.
+struct GradientPiece {
+    const Tap& tap;
+    Piece area;
+    const GradientSlot& slot;
+};
+
+// The points from `begin` on, as many as block.depth, to both operands of the block.
+void pack_points(const KernelTable& k,
+                 const GradientShape& shape,
+                 const GradientOperands& o,
+                 const GradientPiece& piece,
+                 const GemmBlock& block,
+                 int64_t begin) {
+    PackSource a;
+    a.type = o.type;
+    a.src = at(o.a, begin * shape.rows + piece.area.row_begin, o.type);
+    a.row_stride = shape.rows;
+    a.rows = block.depth;
+    a.cols = block.rows;
+    k.pack_columns(a, piece.slot.a);
+    const auto pack_run = [&](int64_t first, int64_t count, int64_t pixel) {
+        PackSource b;
+        b.type = o.type;
+        b.rows = count;
+        b.cols = block.cols;
+        b.first_row = first - begin;
+        b.row_stride = shape.cols * shape.grid.src_step;
+        if (pixel >= 0) b.src = at(o.b, pixel * shape.cols + piece.area.col_begin, o.type);
+        k.pack_panels(b, Elem::kF32, piece.slot.b, block.b_panel_stride);
+    };
+    each_run(shape.grid, piece.tap, begin, begin + block.depth, pack_run);
+}
+
+void run_gradient_piece(const KernelTable& k,
                         const GradientShape& shape,
                         const GradientOperands& o,
-                        const GradientBlocking& b,
-                        const Tap& tap,
-                        const Piece& piece,
-                        const GradientSlot& slot) {
-    const KernelTable& k = *device.kernels;
+                        int64_t depth,
+                        const GradientPiece& piece) {
+    const GradientSlot& slot = piece.slot;
+    const Piece& area = piece.area;
     const int64_t num_points = shape.grid.num_rows();
     GemmBlock block;
     block.a = slot.a;
     block.a_columns = true;
-    block.rows = piece.row_end - piece.row_begin;
+    block.rows = area.row_end - area.row_begin;
     block.b = slot.b;
-    block.cols = piece.col_end - piece.col_begin;
+    block.cols = area.col_end - area.col_begin;
     block.partial = slot.partial;
     block.alpha = o.alpha;
     block.dst_rows = slot.dst_rows;
     block.addend_rows = o.accumulate ? slot.dst_rows : nullptr;
     block.dst_step = shape.dst_step;
     for (int64_t row = 0; row < block.rows; ++row) {
-        slot.dst_rows[row] = o.dst + (piece.row_begin + row) * shape.dst_row +
-                             piece.col_begin * shape.dst_step + tap.index;
+        slot.dst_rows[row] = o.dst + (area.row_begin + row) * shape.dst_row +
+                             area.col_begin * shape.dst_step + piece.tap.index;
     }
-    for (int64_t point = 0; point < num_points; point += b.depth) {
-        block.depth = std::min(b.depth, num_points - point);
+    for (int64_t point = 0; point < num_points; point += depth) {
+        block.depth = std::min(depth, num_points - point);
         block.b_panel_stride = block.depth * k.gemm_cols;
-        PackSource a;
-        a.type = o.type;
-        a.src = at(o.a, point * shape.rows + piece.row_begin, o.type);
-        a.row_stride = shape.rows;
-        a.rows = block.depth;
-        a.cols = block.rows;
-        k.pack_columns(a, slot.a);
-        each_run(shape.grid,
-                 tap,
-                 point,
-                 point + block.depth,
-                 [&](int64_t first, int64_t count, int64_t pixel) {
-                     PackSource source;
-                     source.type = o.type;
-                     source.rows = count;
-                     source.cols = block.cols;
-                     source.first_row = first - point;
-                     source.row_stride = shape.cols * shape.grid.src_step;
-                     if (pixel >= 0) {
-                         source.src = at(o.b, pixel * shape.cols + piece.col_begin, o.type);
-                     }
-                     k.pack_panels(source, Elem::kF32, slot.b, block.b_panel_stride);
-                 });
+        pack_points(k, shape, o, piece, block, point);
         block.first = point == 0;
         block.last = point + block.depth >= num_points;
         k.gemm_block(block);
@@ -350,6 +369,7 @@ void gradient(const Device& device, const GradientShape& shape, const GradientOp
     const GradientBlocking b = gradient_blocking(device, shape);
     ScratchLayout layout(o.scratch);
     std::vector<GradientSlot> slots;
+    slots.reserve(static_cast<size_t>(device.threads.count()));
     for (int i = 0; i < device.threads.count(); ++i) {
         slots.push_back(take_gradient_slot(layout, *device.kernels, b));
     }
@@ -358,15 +378,11 @@ void gradient(const Device& device, const GradientShape& shape, const GradientOp
     device.threads.run(num_pieces, [&](int64_t index, int slot) {
         const int64_t row = index % per_tap % b.num_row_blocks * b.rows;
         const int64_t col = index % per_tap / b.num_row_blocks * b.cols;
-        const Piece piece{
+        const Piece area{
             row, std::min(shape.rows, row + b.rows), col, std::min(shape.cols, col + b.cols)};
-        run_gradient_piece(device,
-                           shape,
-                           o,
-                           b,
-                           shape.grid.taps[static_cast<size_t>(index / per_tap)],
-                           piece,
-                           slots[static_cast<size_t>(slot)]);
+        const Tap& tap = shape.grid.taps[static_cast<size_t>(index / per_tap)];
+        run_gradient_piece(
+            *device.kernels, shape, o, b.depth, {tap, area, slots[static_cast<size_t>(slot)]});
     });
 }
 

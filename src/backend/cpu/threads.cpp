@@ -15,7 +15,10 @@ namespace lora::cpu {
 namespace {
 
 // What the calling thread adopted; as many as the backend has where it adopted nothing.
-thread_local int adopted = std::numeric_limits<int>::max();
+int& adopted() {
+    thread_local int count = std::numeric_limits<int>::max();
+    return count;
+}
 
 }  // namespace
 
@@ -43,14 +46,14 @@ Threads::Threads(Threads&&) noexcept = default;
 Threads& Threads::operator=(Threads&&) noexcept = default;
 
 void Threads::adopt(int team) const {
-    adopted = std::min(team, count_);
+    adopted() = std::min(team, count_);
 #ifdef _OPENMP
-    omp_set_num_threads(adopted);
+    omp_set_num_threads(adopted());
 #endif
 }
 
 void Threads::run(int64_t num_pieces, const std::function<void(int64_t, int)>& body) const {
-    const int team = static_cast<int>(std::min<int64_t>(std::min(count_, adopted), num_pieces));
+    const int team = static_cast<int>(std::min<int64_t>(std::min(count_, adopted()), num_pieces));
     if (team <= 1) {
         for (int64_t piece = 0; piece < num_pieces; ++piece) body(piece, 0);
         return;

@@ -74,7 +74,7 @@ backend::UpdateArgs update_args(const Args& a, const backend::UpdateConstants& c
     args.p = a.input<float>(0);
     args.g = a.input<float>(1);
     for (int i = 0; i < backend::kMaxUpdateStates; ++i) {
-        args.s[i] = a.input<float>(static_cast<size_t>(2 + i));
+        args.s[i] = a.input<float>(static_cast<size_t>(i) + 2);
     }
     args.clip = a.input<float>(7);
     args.schedule = a.input<float>(8);
@@ -186,6 +186,7 @@ Program limit_norm_program(const NodeContext& c) {
     const Device& device = c.device;
     const double most = c.node.attrs.alpha;
     std::vector<int64_t> sizes;
+    sizes.reserve(ir::kMostLimitFactors);
     for (int i = 0; i < ir::kMostLimitFactors; ++i) {
         sizes.push_back(c.has_input(i) ? c.input(i).shape.num_elements() : 0);
     }

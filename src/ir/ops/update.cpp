@@ -78,6 +78,16 @@ std::vector<ValueType> update_globals(const Graph& graph, const Node& node) {
     return {{dtype, Shape{8}}};
 }
 
+void require_factored_states(const Graph& graph, const Node& node) {
+    require_operands(graph, node, 5);
+    const bool is_came = node.attrs.update.rule == UpdateRule::kCame;
+    require(!is_came || has_input(node, 4), graph, node, "needs a moment");
+    for (const int i : {5, 6}) {
+        require(has_input(node, i) == is_came, graph, node, "has not the states of its rule");
+    }
+    require(is_table(input(graph, node, 9), DType::kI32, 7), graph, node, "needs tensors [T, 7]");
+}
+
 void require_factors(const Graph& graph, const Node& node) {
     const DType dtype = float_type(graph, node);
     for (int i = 0; i < kMostLimitFactors; ++i) {
@@ -115,13 +125,7 @@ std::vector<ValueType> update(const Graph& graph, const Node& node) {
                     "needs pieces [P, 4] and maps [2, 256]");
             return {};
         case OpKind::kLimitNorm: require_factors(graph, node); return {};
-        default:
-            require_operands(graph, node, 5);
-            require(is_table(input(graph, node, 9), DType::kI32, 7),
-                    graph,
-                    node,
-                    "needs tensors [T, 7]");
-            return {};
+        default: require_factored_states(graph, node); return {};
     }
 }
 

@@ -70,26 +70,28 @@ void mask_scores(float* scores, int64_t num_keys, int64_t offset) {
     }
 }
 
-// Scores to weights in their place; brings maxima, totals and the outputs so far up to date.
+// What one panel of queries has gathered so far.
+struct Gathered {
+    float* maxima;
+    float* totals;
+    float* outputs;  // [d][kTileCols]
+};
+
+// Scores to weights in their place; brings what is gathered up to date.
 template <typename O>
-LORA_INLINE void weigh(float* scores,
-                       int64_t num_keys,
-                       float scale,
-                       float* maxima,
-                       float* totals,
-                       float* outputs,
-                       int64_t d) {
+LORA_INLINE void weigh(
+    float* scores, int64_t num_keys, float scale, const Gathered& so_far, int64_t d) {
     constexpr int64_t kDepth = kDepthOf<O>;
 #pragma GCC unroll 2
     for (int half = 0; half < 2; ++half) {
         float* column = scores + half * kLanes;
-        const Vec before = load(maxima + half * kLanes);
+        const Vec before = load(so_far.maxima + half * kLanes);
         Vec now = before;
         for (int64_t key = 0; key < num_keys; ++key) {
             now = max(now, load(column + key * kTileCols) * scale);
         }
         const Vec factor = exp2(before - now);
-        Vec total = load(totals + half * kLanes) * factor;
+        Vec total = load(so_far.totals + half * kLanes) * factor;
         for (int64_t key = 0; key < num_keys; key += kDepth) {
             const Vec p = exp2(load(column + key * kTileCols) * scale - now);
             total += p;
@@ -100,9 +102,9 @@ LORA_INLINE void weigh(float* scores,
             }
             store_operands(as<O>(column) + key / kDepth * kTileCols, p, second);
         }
-        store(maxima + half * kLanes, now);
-        store(totals + half * kLanes, total);
-        float* output = outputs + half * kLanes;
+        store(so_far.maxima + half * kLanes, now);
+        store(so_far.totals + half * kLanes, total);
+        float* output = so_far.outputs + half * kLanes;
         for (int64_t j = 0; j < d; ++j) {
             store(output + j * kTileCols, load(output + j * kTileCols) * factor);
         }
@@ -163,13 +165,9 @@ void run(const AttentionArgs& g) {
             if (g.causal && key + num_keys - 1 > first_query) {
                 mask_scores(s.scores, num_keys, first_query - key);
             }
-            weigh<O>(s.scores,
-                     num_keys,
-                     g.alpha * kLog2E,
-                     s.maxima + panel * kTileCols,
-                     s.totals + panel * kTileCols,
-                     outputs,
-                     d);
+            const Gathered so_far{
+                s.maxima + panel * kTileCols, s.totals + panel * kTileCols, outputs};
+            weigh<O>(s.scores, num_keys, g.alpha * kLog2E, so_far, d);
             add_transposed_product(values, num_keys, d, as<const O>(s.scores), outputs);
         }
     }

@@ -23,8 +23,8 @@ KernelTable make_table() {
 }  // namespace
 
 const KernelTable& table() {
-    static const KernelTable kTable = make_table();
-    return kTable;
+    static const KernelTable made = make_table();
+    return made;
 }
 
 }  // namespace lora::cpu::LORA_CPU_ISA

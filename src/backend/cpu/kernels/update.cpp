@@ -238,8 +238,8 @@ void factored_tensor(const UpdateFactoredArgs& a, const FactoredTensor& t) {
     divide(t, x, a.row + t.row_begin, a.col + t.col_begin);
     const float size = root_mean_square(x, t.count) / a.k.clip_threshold;
     scale(x, t.count, size > 1.0F ? 1.0F / size : 1.0F);
-    float* m = a.m == nullptr ? nullptr : a.m + t.begin;
     if (a.is_came != 0) {
+        float* m = a.m + t.begin;
         for (int64_t j = 0; j < t.count; ++j) {
             m[j] = a.k.beta1 * m[j] + a.k.one_minus_beta1 * x[j];
             x[j] -= m[j];
@@ -248,7 +248,8 @@ void factored_tensor(const UpdateFactoredArgs& a, const FactoredTensor& t) {
         average(t, x, instability, a.res_row + t.row_begin, a.res_col + t.col_begin);
         for (int64_t j = 0; j < t.count; ++j) x[j] = m[j];
         divide(t, x, a.res_row + t.row_begin, a.res_col + t.col_begin);
-    } else if (m != nullptr) {
+    } else if (a.m != nullptr) {
+        float* m = a.m + t.begin;
         for (int64_t j = 0; j < t.count; ++j) {
             m[j] = a.k.beta1 * m[j] + a.k.one_minus_beta1 * rate * x[j];
         }
