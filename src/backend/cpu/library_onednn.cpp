@@ -193,8 +193,8 @@ Chosen choose_conv(const Problem& p, const dnnl::engine& engine) {
                                         ? dnnl::memory::desc(Dims{p.dst[1]}, p.bias_type, Tag::a)
                                         : dnnl::memory::desc();
     if (!p.backward) {
-        const auto pd = forward_conv(p, engine, attributes_of(p));
-        if (!pd || !is_fast(pd.impl_info_str())) return {};
+        auto pd = forward_conv(p, engine, attributes_of(p));
+        if (!leave_overreading(pd) || !is_fast(pd.impl_info_str())) return {};
         return {dnnl::convolution_forward(pd),
                 pd.src_desc(),
                 pd.weights_desc(),
@@ -215,9 +215,8 @@ Chosen choose_conv(const Problem& p, const dnnl::engine& engine) {
         p.strides,
         p.pad_begin,
         p.pad_end);
-    const dnnl::convolution_backward_data::primitive_desc pd(
-        desc, attributes_of(p), engine, hint, true);
-    if (!pd || !is_fast(pd.impl_info_str())) return {};
+    dnnl::convolution_backward_data::primitive_desc pd(desc, attributes_of(p), engine, hint, true);
+    if (!leave_overreading(pd) || !is_fast(pd.impl_info_str())) return {};
     return {dnnl::convolution_backward_data(pd),
             pd.diff_dst_desc(),
             pd.weights_desc(),
