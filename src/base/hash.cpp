@@ -19,8 +19,8 @@ constexpr std::array<uint32_t, 8> kInitialState = {
 Sha256::Sha256() : state_(kInitialState) {}
 
 void Sha256::blocks(const std::byte* data, size_t count) {
-    static const bool has_sha_ni = detail::sha256_hardware_available();
-    if (has_sha_ni) {
+    static const bool kHasShaNi = detail::sha256_hardware_available();
+    if (kHasShaNi) {
         detail::sha256_blocks_hardware(state_, data, count);
     } else {
         detail::sha256_blocks_portable(state_, data, count);

@@ -103,8 +103,6 @@ std::string to_toml(const Settings& settings) {
                 out += fmt::format("{} = {}\n", row->name, settings.integer(row->name));
                 break;
             case OptionType::kFloat:
-                out += fmt::format("{} = {}\n", row->name, toml_text(text));
-                break;
             case OptionType::kText:
             case OptionType::kPath:
                 out += fmt::format("{} = {}\n", row->name, toml_text(text));

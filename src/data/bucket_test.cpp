@@ -14,11 +14,11 @@ namespace lora::data {
 namespace {
 
 const Json& golden() {
-    static const Json json = [] {
+    static const Json kGolden = [] {
         const std::string path = std::string(LORA_SOURCE_DIR) + "/tests/golden/spec/buckets.json";
         return parse_json(read_text_file(path), path);
     }();
-    return json;
+    return kGolden;
 }
 
 BucketOptions options_of(const Json& row) {

@@ -68,6 +68,10 @@ protected:
             put(stem + ".txt", fmt::format("mika, {}, {}", kTags[i % 4], kPlaces[i % 3]));
         }
     }
+    // Parts of FortyMistakes.
+    void plant_folders() const;
+    void plant_pictures() const;
+    void plant_captions() const;
     [[nodiscard]] CheckReport check() const { return check_data({.folder = folder_}, classes_); }
     [[nodiscard]] std::map<std::string, std::string> every_byte() const {
         std::map<std::string, std::string> out;
@@ -127,7 +131,59 @@ struct Planted {
     const char* path;
 };
 
-TEST_F(DataCheckTest, FortyMistakes) {
+constexpr Planted kPlanted[] = {
+    {"balance", "/5_rika"},
+    {"zero_repeats", "/0_none"},
+    {"no_trigger", "/5_"},
+    {"no_number", "/yuki"},
+    {"wrong_level", "/sfw"},
+    {"wrong_level", "/loose.png"},
+    {"nested_folder", "/5_mika/inner"},
+    {"empty_folder", "/5_empty"},
+    {"views", "/40_long hair"},
+    {"trigger_collision", "/40_long hair"},
+    {"detail_share", "/40_long hair"},
+    {"unreadable", "/broken.png"},
+    {"unreadable", "/nothing.png"},
+    {"unreadable", "/cut.png"},
+    {"duplicate", "/twin.png"},
+    {"near_duplicate", "/p2.png"},
+    {"tiny", "/tiny.png"},
+    {"blurred", "/blurred.png"},
+    {"blank", "/blank.png"},
+    {"extreme_shape", "/wide.png"},
+    {"unsupported", "/moving.gif"},
+    {"odd_extension", "/Odd.Png"},
+    {"orphan_caption", "/orphan.txt"},
+    {"caption_extension", "/p2.caption"},
+    {"hostile_name", "/con.png"},
+    {"hostile_name", "/bad?.png"},
+    {"hostile_name", "/-x.png"},
+    {"shared_caption", "/same.png"},
+    {"no_caption", "/tiny.png"},
+    {"broken_link", "/gone.png"},
+    {"symlink", "/link.png"},
+    {"empty_caption", "/q01.txt"},
+    {"encoding", "/q02.txt"},
+    {"encoding", "/q03.txt"},
+    {"trigger_not_first", "/q04.txt"},
+    {"trigger_missing", "/q05.txt"},
+    {"duplicate_tag", "/q06.txt"},
+    {"misspelt_tag", "/q07.txt"},
+    {"unknown_tag", "/q08.txt"},
+    {"untagged_background", "/q09.txt"},
+    {"wide_comma", "/q10.txt"},
+    {"several_lines", "/q11.txt"},
+    {"contradiction", "/q12.txt"},
+    {"long_caption", "/q13.txt"},
+    {"control_character", "/q14.txt"},
+    {"always_together", "/5_mika"},
+};
+static_assert(std::size(kPlanted) >= 40);
+
+constexpr const char* kMika = "5_mika/";
+
+void DataCheckTest::plant_folders() const {
     good("5_mika", 12, 1);
     good("5_rika", 2, 100);  // balance
     good("0_none", 1, 200);
@@ -138,7 +194,14 @@ TEST_F(DataCheckTest, FortyMistakes) {
     good("40_long hair", 8, 250);
     make_directories(folder_ + "/5_empty");
     draw("loose.png", picture(300));
-    const std::string m = "5_mika/";
+    for (int i = 0; i < 4; ++i) {
+        draw(fmt::format("40_long hair/d{}.png", i), picture(500 + static_cast<uint64_t>(i)));
+        put(fmt::format("40_long hair/d{}.txt", i), "foot focus, indoors");
+    }
+}
+
+void DataCheckTest::plant_pictures() const {
+    const std::string m = kMika;
     put(m + "broken.png", "no picture");
     put(m + "nothing.png", "");
     const std::string whole = read_text_file(folder_ + "/" + m + "p1.png");
@@ -166,8 +229,13 @@ TEST_F(DataCheckTest, FortyMistakes) {
     draw(m + "same.png", picture(308));
     draw(m + "same.PNG", picture(309));
     put(m + "same.txt", "mika, smile, outdoors");
+    std::filesystem::create_symlink("nowhere.png", to_path(folder_ + "/" + m + "gone.png"));
+    std::filesystem::create_symlink("p3.png", to_path(folder_ + "/" + m + "link.png"));
+}
+
+void DataCheckTest::plant_captions() const {
     const auto caption = [&](int number, const std::string& text) {
-        const std::string stem = fmt::format("{}q{:02}", m, number);
+        const std::string stem = fmt::format("{}q{:02}", kMika, number);
         draw(stem + ".png", picture(400 + static_cast<uint64_t>(number)));
         put(stem + ".txt", text);
     };
@@ -190,62 +258,13 @@ TEST_F(DataCheckTest, FortyMistakes) {
     for (int i = 20; i < 24; ++i) {
         caption(i, fmt::format("mika, red scarf, wand, outdoors, {}", kTags[i % 4]));
     }
-    for (int i = 0; i < 4; ++i) {
-        draw(fmt::format("40_long hair/d{}.png", i), picture(500 + static_cast<uint64_t>(i)));
-        put(fmt::format("40_long hair/d{}.txt", i), "foot focus, indoors");
-    }
-    std::filesystem::create_symlink("nowhere.png", to_path(folder_ + "/" + m + "gone.png"));
-    std::filesystem::create_symlink("p3.png", to_path(folder_ + "/" + m + "link.png"));
+}
+
+TEST_F(DataCheckTest, FortyMistakes) {
+    plant_folders();
+    plant_pictures();
+    plant_captions();
     const CheckReport report = check();
-    constexpr Planted kPlanted[] = {
-        {"balance", "/5_rika"},
-        {"zero_repeats", "/0_none"},
-        {"no_trigger", "/5_"},
-        {"no_number", "/yuki"},
-        {"wrong_level", "/sfw"},
-        {"wrong_level", "/loose.png"},
-        {"nested_folder", "/5_mika/inner"},
-        {"empty_folder", "/5_empty"},
-        {"views", "/40_long hair"},
-        {"trigger_collision", "/40_long hair"},
-        {"detail_share", "/40_long hair"},
-        {"unreadable", "/broken.png"},
-        {"unreadable", "/nothing.png"},
-        {"unreadable", "/cut.png"},
-        {"duplicate", "/twin.png"},
-        {"near_duplicate", "/p2.png"},
-        {"tiny", "/tiny.png"},
-        {"blurred", "/blurred.png"},
-        {"blank", "/blank.png"},
-        {"extreme_shape", "/wide.png"},
-        {"unsupported", "/moving.gif"},
-        {"odd_extension", "/Odd.Png"},
-        {"orphan_caption", "/orphan.txt"},
-        {"caption_extension", "/p2.caption"},
-        {"hostile_name", "/con.png"},
-        {"hostile_name", "/bad?.png"},
-        {"hostile_name", "/-x.png"},
-        {"shared_caption", "/same.png"},
-        {"no_caption", "/tiny.png"},
-        {"broken_link", "/gone.png"},
-        {"symlink", "/link.png"},
-        {"empty_caption", "/q01.txt"},
-        {"encoding", "/q02.txt"},
-        {"encoding", "/q03.txt"},
-        {"trigger_not_first", "/q04.txt"},
-        {"trigger_missing", "/q05.txt"},
-        {"duplicate_tag", "/q06.txt"},
-        {"misspelt_tag", "/q07.txt"},
-        {"unknown_tag", "/q08.txt"},
-        {"untagged_background", "/q09.txt"},
-        {"wide_comma", "/q10.txt"},
-        {"several_lines", "/q11.txt"},
-        {"contradiction", "/q12.txt"},
-        {"long_caption", "/q13.txt"},
-        {"control_character", "/q14.txt"},
-        {"always_together", "/5_mika"},
-    };
-    static_assert(std::size(kPlanted) >= 40);
     for (const Planted& planted : kPlanted) {
         EXPECT_TRUE(has(report, planted.kind, planted.path)) << planted.kind << planted.path;
     }

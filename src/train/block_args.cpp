@@ -111,7 +111,7 @@ BlockArgs read_block_args(const std::vector<std::pair<std::string, std::string>>
     groups.loraplus_unet_lr_ratio = reading.loraplus_unet.value_or(ratio);
     groups.loraplus_text_encoder_lr_ratio = reading.loraplus_text_encoder.value_or(ratio);
     groups.block_weights = block_weights(reading.weights);
-    return std::move(reading.args);
+    return reading.args;
 }
 
 }  // namespace lora::train

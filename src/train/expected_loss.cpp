@@ -13,14 +13,14 @@ namespace {
 constexpr size_t kLeastNeighbours = 5;
 
 double log_level(int64_t timestep) {
-    static const diffusion::NoiseSchedule schedule;
-    return std::log(schedule.sigma(
+    static const diffusion::NoiseSchedule kSchedule;
+    return std::log(kSchedule.sigma(
         std::clamp<int64_t>(timestep, 0, diffusion::NoiseSchedule::kNumTimesteps - 1)));
 }
 
 }  // namespace
 
-ExpectedLoss::ExpectedLoss(std::vector<Point> points) {
+ExpectedLoss::ExpectedLoss(const std::vector<Point>& points) {
     for (const Point& point : points) {
         if (std::isfinite(point.loss) && point.loss > 0) points_.push_back(point);
     }

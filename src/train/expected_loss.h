@@ -18,7 +18,7 @@ public:
     };
 
     ExpectedLoss() = default;
-    explicit ExpectedLoss(std::vector<Point> points);
+    explicit ExpectedLoss(const std::vector<Point>& points);
 
     [[nodiscard]] bool empty() const { return points_.empty(); }
     // A straight line through the neighbouring measurements, log loss over log noise level, so

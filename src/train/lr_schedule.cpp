@@ -77,18 +77,18 @@ double piecewise_constant(const LrScheduleOptions& o, double k) {
 }  // namespace
 
 const std::vector<std::string_view>& lr_schedule_names() {
-    static const std::vector<std::string_view> names = {"constant",
-                                                        "constant_with_warmup",
-                                                        "linear",
-                                                        "cosine",
-                                                        "cosine_with_restarts",
-                                                        "polynomial",
-                                                        "inverse_sqrt",
-                                                        "cosine_with_min_lr",
-                                                        "warmup_stable_decay",
-                                                        "piecewise_constant",
-                                                        "adafactor"};
-    return names;
+    static const std::vector<std::string_view> kNames = {"constant",
+                                                         "constant_with_warmup",
+                                                         "linear",
+                                                         "cosine",
+                                                         "cosine_with_restarts",
+                                                         "polynomial",
+                                                         "inverse_sqrt",
+                                                         "cosine_with_min_lr",
+                                                         "warmup_stable_decay",
+                                                         "piecewise_constant",
+                                                         "adafactor"};
+    return kNames;
 }
 
 void check_lr_schedule(const LrScheduleOptions& options) {

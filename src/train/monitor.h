@@ -48,7 +48,7 @@ public:
         std::span<const float> base_values = {};  // parameters that change nothing
         EventSink* events = nullptr;
     };
-    explicit Monitor(Parts parts) : parts_(std::move(parts)) {}
+    explicit Monitor(const Parts& parts) : parts_(parts) {}
 
     // Others, or none, after memory ran out.
     void set_measures(Probe* probe, Validation* validation);

@@ -75,22 +75,21 @@ Optimizer::Optimizer(backend::Backend& backend,
                      const Network& network,
                      const std::set<std::string>& trained,
                      const OptimizerSpec& spec,
-                     ParameterGroups groups,
-                     DType dtype)
+                     ParameterGroups groups)
     : backend_(&backend),
       network_(&network),
       spec_(spec),
       buffers_(buffers),
       groups_(std::move(groups)),
-      dtype_(dtype) {
+      dtype_(buffers.dtype) {
     bindings_["values"] = {nullptr, buffers.values, 0};
     bindings_["gradients"] = {nullptr, buffers.gradients, 0};
-    for (StateSlot& slot : state_slots(network, spec, dtype)) {
+    for (StateSlot& slot : state_slots(network, spec, dtype_)) {
         const auto buffer = backend.make_buffer(slot.num_bytes());
         bindings_["state." + slot.name] = {nullptr, buffer, 0};
         slots_.push_back({std::move(slot), buffer});
     }
-    schedule_ = backend.make_buffer(4 * groups_.groups.size() * dtype_bytes(dtype));
+    schedule_ = backend.make_buffer(4 * groups_.groups.size() * dtype_bytes(dtype_));
     bindings_["schedule"] = {nullptr, schedule_, 0};
     compile(trained);
     start();

@@ -21,10 +21,12 @@
 
 namespace lora::train {
 
-// Parameters and gradients, each of Network::num_elements() floats.
+// Parameters and gradients, each of Network::num_elements() floats, or doubles in tests of an
+// optimizer's definition.
 struct ParameterBuffers {
     std::shared_ptr<backend::Buffer> values;
     std::shared_ptr<backend::Buffer> gradients;
+    DType dtype = DType::kF32;
 };
 [[nodiscard]] ParameterBuffers make_parameter_buffers(backend::Backend& backend,
                                                       const Network& network);
@@ -42,15 +44,13 @@ struct Rates {
 class Optimizer {
 public:
     // Backend and network must outlive the optimizer.
-    // `trained`: keys of the parameters that have a gradient. `dtype` F64 is for tests of the
-    // definition: buffers then hold doubles.
+    // `trained`: keys of the parameters that have a gradient.
     Optimizer(backend::Backend& backend,
               const ParameterBuffers& buffers,
               const Network& network,
               const std::set<std::string>& trained,
               const OptimizerSpec& spec,
-              ParameterGroups groups,
-              DType dtype = DType::kF32);
+              ParameterGroups groups);
     // One group a part.
     Optimizer(backend::Backend& backend,
               const ParameterBuffers& buffers,

@@ -88,20 +88,17 @@ void compare(const Network& network,
              const Method& method) {
     const auto backend = reference::open({});
     const size_t bytes = static_cast<size_t>(network.num_elements()) * sizeof(T);
-    const ParameterBuffers buffers{backend->make_buffer(bytes), backend->make_buffer(bytes)};
+    const ParameterBuffers buffers{backend->make_buffer(bytes),
+                                   backend->make_buffer(bytes),
+                                   sizeof(T) == 8 ? DType::kF64 : DType::kF32};
     const auto put = [&](backend::Buffer& buffer, const Vec& flat) {
         const std::vector<T> values(flat.begin(), flat.end());
         buffer.write(0, std::as_bytes(std::span(values)));
         return Vec(values.begin(), values.end());
     };
     Tensors p = tensors_of(network, put(*buffers.values, wave(network, 0, 0.3)));
-    Optimizer optimizer(*backend,
-                        buffers,
-                        network,
-                        all_keys(network),
-                        spec,
-                        make_parameter_groups(network),
-                        sizeof(T) == 8 ? DType::kF64 : DType::kF32);
+    Optimizer optimizer(
+        *backend, buffers, network, all_keys(network), spec, make_parameter_groups(network));
     for (int step = 1; step <= kSteps; ++step) {
         const Vec flat = put(*buffers.gradients, wave(network, step, 0.1 * step));
         (void)optimizer.update(step, {.text_encoder = 0, .unet = rate});

@@ -75,7 +75,7 @@ struct Arg {
         return number(0, std::numeric_limits<double>::max());
     }
     [[nodiscard]] std::vector<double> rates(size_t count) const {
-        const std::vector<double> all = numbers();
+        std::vector<double> all = numbers();
         if (all.size() != count) {
             refuse(count == 2 ? "a pair of numbers" : "three numbers",
                    count == 2 ? "for example betas=0.9,0.999" : "for example betas=0.98,0.92,0.99");

@@ -66,12 +66,13 @@ public:
         const Json& params = case_["params"];
         const std::string type = type_of(case_["name"]);
         const OptimizerSpec spec = optimizer_spec(type, arguments_of(type, params), 0);
-        const DType dtype = sizeof(T) == 8 ? DType::kF64 : DType::kF32;
         const size_t bytes = static_cast<size_t>(network_.num_elements()) * sizeof(T);
-        buffers_ = {backend_->make_buffer(bytes), backend_->make_buffer(bytes)};
+        buffers_ = {backend_->make_buffer(bytes),
+                    backend_->make_buffer(bytes),
+                    sizeof(T) == 8 ? DType::kF64 : DType::kF32};
         put(*buffers_.values, table_["initial"]);
         optimizer_ = std::make_unique<Optimizer>(
-            *backend_, buffers_, network_, kTrained, spec, make_parameter_groups(network_), dtype);
+            *backend_, buffers_, network_, kTrained, spec, make_parameter_groups(network_));
         if (!params["lr"].is_null()) rate_ = params["lr"];
     }
 

@@ -35,7 +35,7 @@ public:
         Optimizer* optimizer = nullptr;
         Ema* ema = nullptr;  // may be null
     };
-    explicit Recovery(Parts parts) : parts_(std::move(parts)) {}
+    explicit Recovery(const Parts& parts) : parts_(parts) {}
 
     // Before the first update and after each: copies what the run stands at when a copy is due,
     // unless some of it is not finite.

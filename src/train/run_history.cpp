@@ -91,7 +91,7 @@ void go_back(RunHistory& h, const Json& e) {
 
 using Handler = std::function<void(RunHistory&, const Json&)>;
 const std::map<std::string, Handler, std::less<>>& handlers() {
-    static const std::map<std::string, Handler, std::less<>> table = {
+    static const std::map<std::string, Handler, std::less<>> kHandlers = {
         {"run_started", start},
         {"plan_ready",
          [](RunHistory& h, const Json& e) {
@@ -121,7 +121,7 @@ const std::map<std::string, Handler, std::less<>>& handlers() {
         {"preview_done", [](RunHistory& h, const Json& e) { h.previews.push_back(file_of(e)); }},
         {"run_ended", [](RunHistory& h, const Json& e) { h.status = text(e, "status"); }},
     };
-    return table;
+    return kHandlers;
 }
 
 constexpr std::string_view kEventsName = "events.jsonl";

@@ -1,6 +1,7 @@
 #include "train/run_page.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <map>
 #include <system_error>
@@ -51,7 +52,7 @@ std::string link_to(const std::string& path, const std::string& folder) {
 }
 
 std::string duration(double seconds) {
-    const auto whole = static_cast<int64_t>(std::max(seconds, 0.0) + 0.5);
+    const auto whole = std::llround(std::max(seconds, 0.0));
     return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
 }
 

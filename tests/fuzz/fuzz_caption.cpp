@@ -35,7 +35,7 @@ lora::data::CaptionOptions options_from(uint8_t bits) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-    static const lora::text::ClipTokenizer tokenizer;
+    static const lora::text::ClipTokenizer kTokenizer;
     if (size == 0) return 0;
     const std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
     const std::string text = lora::decode_text(bytes).utf8;
@@ -49,9 +49,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     tags.add(caption);
     static_cast<void>(lora::data::parse_folder_name(bytes));
 
-    const auto ids = tokenizer.encode(caption);
+    const auto ids = kTokenizer.encode(caption);
     for (const int32_t id : ids) require(id >= 0 && id < lora::text::kVocabularySize);
-    static_cast<void>(tokenizer.decode(ids));
+    static_cast<void>(kTokenizer.decode(ids));
     const auto chunks = lora::text::training_chunks(ids, {.max_token_length = 225});
     require(chunks.size() == 3);
     for (const auto& chunk : chunks) require(chunk.size() == 77);

@@ -50,14 +50,20 @@ constexpr TileRow tile_row(std::string_view name,
             rate};
 }
 
-// kernels/gemm_hopper.cuh: HopperTile. Of few sums a thread one warp copies, of many a warpgroup.
+// kernels/gemm_hopper.cuh: HopperTile.
+struct HopperTile {
+    int warpgroups;
+    int rows;
+    int columns;
+    int stages;
+};
+
+// Of few sums a thread one warp copies, of many a warpgroup.
 constexpr TileRow hopper_row(std::string_view name,
                              unsigned kinds,
-                             int warpgroups,
-                             int rows,
-                             int columns,
-                             int stages,
+                             const HopperTile& tile,
                              int rate) {
+    const auto [warpgroups, rows, columns, stages] = tile;
     const int mid = kinds == kLora ? 32 : 0;
     const int stage = (rows + static_cast<int>(round_up(columns, 64)) + 2 * mid) * 128;
     const bool trades_registers = rows / 64 / warpgroups * (columns + mid) > 256;
@@ -75,7 +81,7 @@ constexpr TileRow hopper_row(std::string_view name,
 
 // kernels/wgrad_hopper.cu: the same tiles of two warpgroups.
 constexpr TileRow gradient_row(std::string_view name, int rows, int stages, int rate) {
-    TileRow row = hopper_row(name, kGradient, 2, rows, 128, stages, rate);
+    TileRow row = hopper_row(name, kGradient, {2, rows, 128, stages}, rate);
     row.file = "wgrad_hopper";
     return row;
 }
@@ -94,18 +100,18 @@ constexpr std::array kTiles = {
     tile_row("16x64", "gemm_16x64", kPlain, kGemm16x64, 200),
     tile_row("elements", "gemm_elements", kGemm, kGemmElements, 60, Family::kElements),
     simt_row("gemm_simt", kGemm),
-    hopper_row("hopper_64x64", kGemm, 1, 64, 64, 6, 1000),
-    hopper_row("hopper_128x64", kGemm, 2, 128, 64, 4, 1300),
-    hopper_row("hopper_128x128", kGemm, 2, 128, 128, 3, 1700),
-    hopper_row("hopper_128x160", kGemm, 2, 128, 160, 5, 1800),
-    hopper_row("hopper_256x128", kGemm, 2, 256, 128, 4, 2000),
-    hopper_row("hopper_256x160", kGemm, 2, 256, 160, 4, 2000),
-    hopper_row("hopper_64x64", kLora, 1, 64, 64, 4, 1000),
-    hopper_row("hopper_128x64", kLora, 2, 128, 64, 3, 1300),
-    hopper_row("hopper_128x128", kLora, 2, 128, 128, 5, 1700),
-    hopper_row("hopper_128x160", kLora, 2, 128, 160, 4, 1800),
-    hopper_row("hopper_256x128", kLora, 2, 256, 128, 4, 2000),
-    hopper_row("hopper_256x160", kLora, 2, 256, 160, 3, 2000),
+    hopper_row("hopper_64x64", kGemm, {1, 64, 64, 6}, 1000),
+    hopper_row("hopper_128x64", kGemm, {2, 128, 64, 4}, 1300),
+    hopper_row("hopper_128x128", kGemm, {2, 128, 128, 3}, 1700),
+    hopper_row("hopper_128x160", kGemm, {2, 128, 160, 5}, 1800),
+    hopper_row("hopper_256x128", kGemm, {2, 256, 128, 4}, 2000),
+    hopper_row("hopper_256x160", kGemm, {2, 256, 160, 4}, 2000),
+    hopper_row("hopper_64x64", kLora, {1, 64, 64, 4}, 1000),
+    hopper_row("hopper_128x64", kLora, {2, 128, 64, 3}, 1300),
+    hopper_row("hopper_128x128", kLora, {2, 128, 128, 5}, 1700),
+    hopper_row("hopper_128x160", kLora, {2, 128, 160, 4}, 1800),
+    hopper_row("hopper_256x128", kLora, {2, 256, 128, 4}, 2000),
+    hopper_row("hopper_256x160", kLora, {2, 256, 160, 3}, 2000),
     tile_row("32x128", "wgrad", kPatches, kGradient32x128, 400),
     tile_row("64x64", "wgrad", kPatches, kGradient64x64, 450),
     gradient_row("hopper_128x128", 128, 4, 1600),

@@ -71,6 +71,11 @@ std::vector<OpCase> sums() {
              const ValueId y = c.b().activation(x, Activation::kSilu);
              c.result(c.b().add(c.b().add(x, y), c.b().scale(x, -2)));
          }},
+    };
+}
+
+std::vector<OpCase> products() {
+    return {
         {"multiply/odd",
          OpKind::kMultiply,
          [](CaseBuilder& c) {
@@ -98,6 +103,11 @@ std::vector<OpCase> sums() {
          [](CaseBuilder& c) {
              c.result(c.b().scale(c.operand({3, 3, 3}), -0.7));
          }},
+    };
+}
+
+std::vector<OpCase> channel_and_row_sums() {
+    return {
         {"add_channel/channels_last",
          OpKind::kAddChannel,
          [](CaseBuilder& c) {
@@ -173,6 +183,8 @@ std::vector<OpCase> elementwise() {
     std::vector<OpCase> all = functions();
     for (OpCase& item : dropouts()) all.push_back(std::move(item));
     for (OpCase& item : sums()) all.push_back(std::move(item));
+    for (OpCase& item : products()) all.push_back(std::move(item));
+    for (OpCase& item : channel_and_row_sums()) all.push_back(std::move(item));
     return all;
 }
 

@@ -23,8 +23,8 @@ KernelTable make_table() {
 }  // namespace
 
 const KernelTable& table() {
-    static const KernelTable made = make_table();
-    return made;
+    static const KernelTable kTable = make_table();
+    return kTable;
 }
 
 }  // namespace lora::cpu::LORA_CPU_ISA
