@@ -138,8 +138,7 @@ private:
     }
 
     void print_batch(const data::Batch& batch) const {
-        print_out(fmt::format("{} {}/{}, {} {}/{}, {}\n",
-                              zh_ ? "epoch" : "epoch",
+        print_out(fmt::format("epoch {}/{}, {} {}/{}, {}\n",
                               batch.epoch,
                               plan_.num_epochs,
                               zh_ ? "步" : "step",

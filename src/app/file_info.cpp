@@ -102,7 +102,7 @@ std::string family_of_metadata(const io::Metadata& metadata) {
 // Cross attention's keys read the text encoder's width, which tells the family.
 std::string family_of_network(const std::map<std::string, Module>& modules,
                               const io::Metadata& metadata) {
-    const std::string told = family_of_metadata(metadata);
+    std::string told = family_of_metadata(metadata);
     for (const auto& [name, module] : modules) {
         if (name.starts_with("lora_te1_") || name.starts_with("lora_te2_")) return "sdxl";
         const bool reads_text = name.find("attn2_to_k") != std::string::npos ||
@@ -214,6 +214,7 @@ FileInfo inspect_file(const std::string& path, InspectDepth depth) {
         bytes_of_dtype[std::string(dtype_name(tensor.dtype))] += tensor.bytes;
     }
     std::vector<std::pair<size_t, std::string>> dtypes;
+    dtypes.reserve(bytes_of_dtype.size());
     for (const auto& [name, bytes] : bytes_of_dtype) dtypes.emplace_back(bytes, name);
     std::sort(dtypes.rbegin(), dtypes.rend());
     for (const auto& [bytes, name] : dtypes) info.dtypes.push_back(name);

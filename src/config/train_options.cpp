@@ -16,6 +16,7 @@ std::optional<double> optional_number(const Settings& s, std::string_view name) 
 // Words that are no numbers were found by validate().
 std::vector<double> numbers(const std::vector<std::string>& words) {
     std::vector<double> result;
+    result.reserve(words.size());
     for (const std::string& word : words) result.push_back(parse_number<double>(word).value_or(1));
     return result;
 }

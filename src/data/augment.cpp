@@ -40,7 +40,8 @@ int64_t face_offset(
         const int64_t reach = std::max(length - centre, centre);
         at += static_cast<double>(any_offset(rng, reach) + any_offset(rng, reach) - reach);
     } else if (range.low != range.high && face > target / 10 && face >= 40) {
-        at += static_cast<double>(any_offset(rng, 2 * (face / 20)) - face / 20);
+        const int64_t reach = face / 20;
+        at += static_cast<double>(any_offset(rng, 2 * reach) - reach);
     }
     return std::clamp(static_cast<int64_t>(at), int64_t{0}, length - target);
 }

@@ -39,8 +39,8 @@ Tensor hash_weight(std::string_view name, const Shape& shape) {
     float scale = 0.05F;
     float offset = 0;
     if (shape.num_axes() >= 2) {
-        const auto fan_in = static_cast<double>(shape.num_elements() / shape[0]);
-        scale = static_cast<float>(std::sqrt(3.0 / fan_in));
+        const int64_t fan_in = shape.num_elements() / shape[0];
+        scale = static_cast<float>(std::sqrt(3.0 / static_cast<double>(fan_in)));
     } else if (name.ends_with(".weight")) {
         scale = 0.1F;
         offset = 1.0F;

@@ -18,7 +18,7 @@ struct Layer {
 
 Layer layer_of(const Shape& weight) {
     Layer layer{weight[0], weight[1], {}, 1};
-    const std::vector<int64_t> sizes = weight.sizes();
+    const std::vector<int64_t>& sizes = weight.sizes();
     layer.kernel.assign(sizes.begin() + 2, sizes.end());
     for (const int64_t size : layer.kernel) layer.taps *= size;
     return layer;

@@ -31,9 +31,10 @@ ir::Builder::LowRank tucker_pair(const Branch& branch,
                                  std::string_view w_a,
                                  std::string_view w_b) {
     ir::Builder& b = branch.builder();
-    const Shape left = branch.shape(w_a);  // [r, out]
-    const ValueId a = b.swap_axes(branch.factor(w_a, Shape{1, left[0], left[1], 1}));
-    return {b.reshape(a, Shape{left[1], left[0]}), tucker_right(branch, t, branch.matrix(w_b))};
+    const int64_t rank = branch.shape(w_a)[0];
+    const int64_t out = branch.shape(w_a)[1];
+    const ValueId a = b.swap_axes(branch.factor(w_a, Shape{1, rank, out, 1}));
+    return {b.reshape(a, Shape{out, rank}), tucker_right(branch, t, branch.matrix(w_b))};
 }
 
 ValueId loha_change(const Branch& branch) {

@@ -1,5 +1,6 @@
 // `lora inspect FILE [--quick] [--json]`.
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -78,7 +79,7 @@ void print_analysis(const tools::LoraAnalysis& analysis, bool zh) {
                               tools::block_name(block.block),
                               analysis.energy > 0 ? 100 * block.energy / analysis.energy : 0,
                               block.effective_rank,
-                              std::string(static_cast<size_t>(length + 0.5), '#')));
+                              std::string(static_cast<size_t>(std::lround(length)), '#')));
     }
     if (!analysis.unmoved.empty()) {
         print_out(fmt::format("{} {}{}\n",
@@ -141,7 +142,7 @@ void print_people(const FileInfo& info, bool zh) {
         line("trigger words", "觸發詞", words);
     }
     if (info.metadata.empty()) return;
-    print_out(zh ? "metadata:\n" : "metadata:\n");
+    print_out("metadata:\n");
     for (const auto& [key, value] : info.metadata) {
         print_out(fmt::format("  {} = {}\n", key, shortened(value)));
     }

@@ -18,7 +18,7 @@ DType precision_dtype(std::string_view precision) {
 }
 
 std::string choose_precision(std::string_view asked, const backend::Backend& backend) {
-    const std::string best = precision_name(backend.preferred_dtype());
+    std::string best = precision_name(backend.preferred_dtype());
     if (asked == "auto" || asked.empty()) return best;
     if (backend.supports(precision_dtype(asked))) return std::string(asked);
     log::warning("{} does not compute in {}; mixed_precision {} is used instead",

@@ -25,7 +25,7 @@ std::string_view prefix(log::Level level) {
 
 std::string duration_text(double seconds) {
     if (!std::isfinite(seconds) || seconds < 0) return "?";
-    const auto whole = static_cast<int64_t>(seconds + 0.5);
+    const auto whole = std::llround(seconds);
     if (whole < 3600) return fmt::format("{}:{:02}", whole / 60, whole % 60);
     return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
 }

@@ -72,9 +72,9 @@ DemoAssets find_demo_assets() {
                                   join_path(program, "../../assets"),
                                   "assets"};
     for (const std::string& place : places) {
-        const DemoAssets assets{join_path(place, "mini/mini-sd.safetensors"),
-                                join_path(place, "demo"),
-                                join_path(place, "heldout")};
+        DemoAssets assets{join_path(place, "mini/mini-sd.safetensors"),
+                          join_path(place, "demo"),
+                          join_path(place, "heldout")};
         if (path_exists(assets.model) && is_directory(assets.train_data_dir) &&
             is_directory(assets.heldout)) {
             return assets;

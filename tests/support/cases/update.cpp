@@ -128,7 +128,7 @@ OpCase step_case(const std::string& variant,
 OpCase globals_case(const std::string& variant,
                     ir::UpdateAttributes attrs,
                     bool ends,
-                    std::vector<double> sums = {0.3, 0.4, 0.5, 0}) {
+                    const std::vector<double>& sums = {0.3, 0.4, 0.5, 0}) {
     const std::string rule(ir::update_rule_name(attrs.rule));
     return {"update_globals/" + rule + variant,
             OpKind::kUpdateGlobals,
