@@ -7,7 +7,7 @@
 
 namespace lora {
 
-// &, <, > and quotes as entities, control characters as blanks.
+// &, <, > and quotes as entities, control characters as blanks, what is no UTF-8 replaced.
 [[nodiscard]] std::string html_text(std::string_view text);
 
 }  // namespace lora

@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <mutex>
 
+#include "base/utf8.h"
+
 namespace lora::log {
 namespace {
 
@@ -46,6 +48,7 @@ void write(Level level, std::string_view line) {
     std::string text = prefix(level);
     text += line;
     text += '\n';
+    if (!is_valid_utf8(text)) text = utf32_to_utf8(utf8_to_utf32(text));  // names of files
     std::fwrite(text.data(), 1, text.size(), stderr);
 }
 

@@ -9,16 +9,10 @@
 #include "app/cli/tool_options.h"
 #include "app/token_states.h"
 #include "base/json.h"
-#include "base/utf8.h"
 #include "tools/interrogate.h"
 
 namespace lora::app {
-namespace {
-
-// Many tokens are parts of characters.
-std::string printable(const std::string& text) { return utf32_to_utf8(utf8_to_utf32(text)); }
-
-}  // namespace
+namespace {}  // namespace
 
 int run_interrogate(const Context& context, const config::Loaded& loaded) {
     const config::Settings& settings = loaded.settings;
@@ -49,7 +43,7 @@ int run_interrogate(const Context& context, const config::Loaded& loaded) {
     OrderedJson tokens = OrderedJson::array();
     int64_t place = 0;
     for (const tools::TokenChange& change : changes) {
-        const std::string text = printable(change.text);
+        const std::string text = printable(change.text);  // many tokens are parts of characters
         if (settings.flag("json")) {
             tokens.push_back({{"id", change.id}, {"token", text}, {"score", change.score}});
         } else {

@@ -28,7 +28,11 @@ void prepare_console();
 // its end.
 [[nodiscard]] int read_key();
 
-// Writes a whole text to stdout (UTF-8) or stderr and flushes it.
+// A name from a disk as it may be shown on one line: control characters, which a screen would obey,
+// become '?', and what is no UTF-8 is replaced.
+[[nodiscard]] std::string printable(std::string_view name);
+
+// Writes a whole text to stdout (UTF-8) or stderr and flushes it; what is no UTF-8 is replaced.
 void print_out(std::string_view text);
 void print_err(std::string_view text);
 // One line, or indented lines; what is no UTF-8, of a file's name for instance, is replaced.
