@@ -76,8 +76,7 @@ TEST_F(FileChangesTest, OddNames) {
 
 TEST_F(FileChangesTest, JournalsThatLeadElsewhereAreRefused) {
     const std::string hash(64, 'a');
-    for (const char* path :
-         {"../x.txt", "5_a/../../x.txt", "/etc/passwd", "", "/opt/run.toml"}) {
+    for (const char* path : {"../x.txt", "5_a/../../x.txt", "/etc/passwd", "", "/opt/run.toml"}) {
         const std::string text =
             std::string(R"({"files": [{"path": ")") + path + R"(", "after": ")" + hash + "\"}]}";
         EXPECT_THROW((void)parse_journal(text, "j"), Error) << path;
