@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "config/internal/toml.h"
+#include "config/internal/toml_text.h"
 #include "config/load.h"
 
 namespace lora::config {
@@ -40,10 +41,12 @@ void flatten(const toml::table& table, std::string_view what, std::vector<FileVa
     }
 }
 
-// A TOML literal: single quotes keep backslashes of Windows paths as they are.
+}  // namespace
+
 std::string toml_text(std::string_view text) {
-    const bool plain = text.find('\'') == std::string_view::npos &&
-                       text.find_first_of("\n\r\t") == std::string_view::npos;
+    const bool plain = std::none_of(text.begin(), text.end(), [](char c) {
+        return c == '\'' || static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+    });
     if (plain) return fmt::format("'{}'", text);
     std::string out = "\"";
     for (const char c : text) {
@@ -53,13 +56,16 @@ std::string toml_text(std::string_view text) {
             case '\n': out += "\\n"; break;
             case '\r': out += "\\r"; break;
             case '\t': out += "\\t"; break;
-            default: out += c;
+            default:
+                if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+                    out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+                } else {
+                    out += c;
+                }
         }
     }
     return out + "\"";
 }
-
-}  // namespace
 
 toml::table parse_toml(std::string_view text, std::string_view what) {
     toml::parse_result result = toml::parse(text, what);

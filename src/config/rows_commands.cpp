@@ -91,7 +91,7 @@ constexpr OptionRow kEverywhere[] = {
 
 constexpr uint32_t kComputing =
     bit(Command::kTrain) | bit(Command::kSample) | bit(Command::kDemo) | bit(Command::kDoctor) |
-    bit(Command::kInterrogate);
+    bit(Command::kInterrogate) | bit(Command::kData);
 
 constexpr OptionSection kSections[] = {
     {{"Sampling", "採樣"}, bit(Command::kSample), kSample},
