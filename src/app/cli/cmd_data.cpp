@@ -1,7 +1,10 @@
-// `lora data check`: what is wrong with a training folder.
+// `lora data`: chooses the action; `check` tells what is wrong with a training folder.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "app/cli/command.h"
+#include "app/cli/data_actions.h"
 #include "app/cli/terminal.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -31,7 +34,7 @@ void print_findings(const tools::CheckReport& report) {
 void print_table(const tools::CheckReport& report) {
     for (const tools::CheckedFolder& row : report.folders) {
         print_out(fmt::format("{}: {} pictures x {}, {} captions, {:.0f}% of an epoch\n",
-                              row.name,
+                              printable(row.name),
                               row.images,
                               row.repeats,
                               row.captions,
@@ -41,10 +44,10 @@ void print_table(const tools::CheckReport& report) {
         print_out(fmt::format("{:<8}{:<20}{}\n{:<28}{}; {}{}\n",
                               word(finding.severity),
                               finding.kind,
-                              finding.path,
+                              printable(finding.path),
                               "",
-                              finding.message,
-                              finding.fix,
+                              printable(finding.message),
+                              printable(finding.fix),
                               finding.fixable ? " (--fix does)" : ""));
     }
     print_out(fmt::format("{} pictures, {} errors, {} warnings\n",
@@ -53,24 +56,14 @@ void print_table(const tools::CheckReport& report) {
                           report.count(Severity::kWarning)));
 }
 
-}  // namespace
-
-int run_data(const Context& /*context*/, const config::Loaded& loaded) {
-    const config::Settings& settings = loaded.settings;
-    if (loaded.positionals.size() != 2 || loaded.positionals.front() != "check") {
-        throw Error(ErrorCode::kConfig, "lora data wants an action and a folder")
+int run_data_check(const config::Settings& settings, const std::vector<std::string>& inputs) {
+    if (inputs.size() != 1) {
+        throw Error(ErrorCode::kConfig, "lora data check wants one folder")
             .with_hint("lora data check DIR");
     }
     tools::CheckOptions options;
-    options.folder = loaded.positionals[1];
-    if (settings.flag("undo")) {
-        const tools::UndoReport undone = tools::undo_changes(options.folder);
-        print_out(fmt::format("{} files restored\n", undone.restored));
-        for (const std::string& path : undone.kept) {
-            print_out(fmt::format("{} was changed since and stays\n", path));
-        }
-        return undone.kept.empty() ? 0 : 1;
-    }
+    options.folder = inputs.front();
+    if (settings.flag("undo")) return undo_in({options.folder});
     options.caption_extension = settings.text("caption_extension");
     options.no_decode = settings.flag("no_decode");
     options.keep_tokens = settings.integer("keep_tokens");
@@ -90,6 +83,29 @@ int run_data(const Context& /*context*/, const config::Loaded& loaded) {
     }
     settings.flag("json") ? print_findings(report) : print_table(report);
     return report.count(Severity::kError) > 0 ? 1 : 0;
+}
+
+}  // namespace
+
+int run_data(const Context& context, const config::Loaded& loaded) {
+    const std::vector<std::string>& words = loaded.positionals;
+    const std::string action = words.empty() ? "" : words.front();
+    constexpr std::string_view kActions[] = {"check", "plan", "crop", "cutout", "erase", "mix"};
+    if (std::find(std::begin(kActions), std::end(kActions), action) == std::end(kActions)) {
+        throw Error(ErrorCode::kConfig,
+                    action.empty() ? "lora data wants an action and a folder"
+                                   : fmt::format("lora data has no action \"{}\"", action))
+            .with_hint("lora data check DIR; others are plan, crop, cutout, erase, mix");
+    }
+    const std::vector<std::string> inputs(words.begin() + 1, words.end());
+    if (inputs.empty()) {
+        throw Error(ErrorCode::kConfig, fmt::format("lora data {} wants a folder", action))
+            .with_hint(fmt::format("lora data {} DIR", action));
+    }
+    if (action == "check") return run_data_check(loaded.settings, inputs);
+    if (action == "plan") return run_data_plan(context, loaded.settings, inputs);
+    if (action == "mix") return run_data_mix(loaded.settings, inputs);
+    return run_data_edit(action, loaded.settings, inputs);
 }
 
 }  // namespace lora::app

@@ -1,5 +1,6 @@
 // `lora tags`: the tags of a folder's captions, listed or changed.
 #include <algorithm>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -34,6 +35,42 @@ void collect(const std::string& folder,
             out.push_back(path);
         }
     }
+}
+
+// Names as a person lists them: with or without folder and ending; @FILE holds one a line.
+std::set<std::string> listed_names(const std::vector<std::string>& words) {
+    std::set<std::string> out;
+    const auto add = [&](std::string_view name) {
+        if (!trimmed(name).empty()) out.insert(without_extension(base_name(trimmed(name))));
+    };
+    for (const std::string& word : words) {
+        if (!word.starts_with('@')) {
+            add(word);
+            continue;
+        }
+        const std::string text = decode_text(read_text_file(word.substr(1))).utf8;
+        for (const std::string_view line : split(text, '\n')) add(line);
+    }
+    return out;
+}
+
+// The captions of the listed pictures. Errors  kData naming those that have none.
+std::vector<std::string> only_listed(const std::vector<std::string>& files,
+                                     const std::set<std::string>& names) {
+    std::vector<std::string> out;
+    std::set<std::string> missing = names;
+    for (const std::string& path : files) {
+        const std::string stem = without_extension(base_name(path));
+        if (!names.contains(stem)) continue;
+        out.push_back(path);
+        missing.erase(stem);
+    }
+    if (!missing.empty()) {
+        throw Error(ErrorCode::kData,
+                    fmt::format("no caption is there for {}", fmt::join(missing, ", ")))
+            .with_hint("give names of pictures of this folder, or @FILE with one a line");
+    }
+    return out;
 }
 
 tools::TagRename rename_of(const std::string& word, const char* option) {
@@ -164,6 +201,7 @@ int run_tags(const Context& /*context*/, const config::Loaded& loaded) {
     if (!ending.starts_with('.')) ending.insert(0, ".");
     std::vector<std::string> files;
     collect(folder, ending, settings.flag("recursive"), files);
+    if (settings.has("only")) files = only_listed(files, listed_names(settings.list("only")));
     const tools::TagEdits edits = edits_of(settings);
     tools::TagStatistics statistics;
     std::vector<tools::FileChange> changes;

@@ -1,6 +1,7 @@
 // `lora train`: settings, backend, plan, run.
 #include <fmt/format.h>
 
+#include "app/cli/batch_choice.h"
 #include "app/cli/command.h"
 #include "app/cli/precision.h"
 #include "app/cli/progress.h"
@@ -9,8 +10,6 @@
 #include "app/cli/stop.h"
 #include "app/cli/terminal.h"
 #include "app/debug_dataset.h"
-#include "app/machine.h"
-#include "base/attempt.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -159,34 +158,22 @@ train::TrainOptions read_options(const config::Settings& settings, Diagnostics& 
     return options;
 }
 
-// A step that takes this much longer than one without a limit is not worth a larger batch.
-constexpr double kMostSlowdown = 1.3;
-
 // The batch of 4, 2 or 1 that memory holds (M103).
 std::unique_ptr<train::TrainingRun> open_by_memory(const config::Settings& settings,
                                                    const train::TrainOptions& given,
                                                    backend::Backend& backend) {
-    const uint64_t limit = given.device.max_memory_bytes > 0 ? given.device.max_memory_bytes
-                           : backend.has_own_memory()        ? 0
-                                                             : look_at_machine().free_memory_bytes;
-    for (const int64_t batch : {4, 2, 1}) {
+    train::TrainOptions options;
+    auto [batch, run] = choose_batch(given.device.max_memory_bytes, backend, [&](int64_t tried) {
         Diagnostics ignored;  // told once for the settings as they are
-        train::TrainOptions options =
-            read_options(config::with_batch_size(settings, batch), ignored);
+        options = read_options(config::with_batch_size(settings, tried), ignored);
         options.sample.prompts = given.sample.prompts;
         options.device.mixed_precision = given.device.mixed_precision;
-        std::unique_ptr<train::TrainingRun> run;
-        const auto wrong = attempt([&] { run = train::TrainingRun::open(options, backend); });
-        if (wrong && (wrong->code() != ErrorCode::kOutOfMemory || batch == 1)) throw *wrong;
-        if (wrong) continue;
-        const bool fits = limit == 0 || run->plan().planned_peak_bytes <= limit;
-        if (batch > 1 && (!fits || run->plan().slowdown > kMostSlowdown)) continue;
-        log::info("auto_batch: {} picture(s) a step, learning rate {}",
-                  batch,
-                  options.optimizer.learning_rate);
-        return run;
-    }
-    return nullptr;  // not reached: batch 1 returns or throws
+        return train::TrainingRun::open(options, backend);
+    });
+    log::info("auto_batch: {} picture(s) a step, learning rate {}",
+              batch,
+              options.optimizer.learning_rate);
+    return std::move(run);
 }
 
 // A missing file of prompts stops no training.
