@@ -16,7 +16,9 @@ constexpr const char* kUsage =
     "       lora_bench op --vendor [--batch N]  the UNet's products beside cuBLASLt and cuDNN\n"
     "       lora_bench step --model FILE        a training step, beside its products' floor\n"
     "       lora_bench sample --model FILE      one UNet evaluation and one VAE decode\n"
-    "       lora_bench io [FILE...]             reading model files and pictures\n"
+    "       lora_bench io [FILE...]             reading model files and pictures; data_check for "
+    "a\n"
+    "                                           folder of 50,000 files\n"
     "options: --backend cpu|reference --dtype fp32|bf16 --batch 1,4 --resolution 512 --rank 32\n"
     "         --network_args algo=loha,conv_dim=4 (step: of lycoris.kohya)\n"
     "         --chunks 3 --threads N --repeats N --nodes --no_floor --json (always on)\n";
