@@ -2,9 +2,14 @@
 #   LORA_NVCC             the compiler, or LORA_NVCC-NOTFOUND
 #   LORA_CUDA_ARCHS       architectures to compile for: 80 means sm_80; 90a has Hopper's own
 #                         instructions; the newest of them also goes in as PTX
-#   lora_embed_kernels(out_var file.cu ...)  sources that hold the compiled kernels
+#   LORA_KERNELS          a folder with kernels that another build of this tree compiled (its
+#                         src/backend/cuda), taken instead of compiling: kernels are the same for
+#                         Linux and Windows, and take minutes
+#   lora_embed_kernels(out_var file.cu ...)  sources that hold the compiled kernels; the target
+#                         lora_kernels compiles these alone
 find_program(LORA_NVCC nvcc HINTS /usr/local/cuda/bin /opt/cuda/bin /usr/lib/cuda/bin)
 set(LORA_CUDA_ARCHS "75;80;86;89;90a;120" CACHE STRING "Architectures of the cuda kernels")
+set(LORA_KERNELS "" CACHE PATH "Folder of kernels compiled by another build; empty: compile them")
 
 function(lora_embed_kernels out_var)
   set(arch_flags "")
@@ -24,15 +29,19 @@ function(lora_embed_kernels out_var)
   set(binaries "")
   foreach(source IN LISTS ARGN)
     get_filename_component(stem ${source} NAME_WE)
-    set(binary ${CMAKE_CURRENT_BINARY_DIR}/${stem}.fatbin)
-    add_custom_command(OUTPUT ${binary}
-      COMMAND ${LORA_NVCC} -std=c++20 -O3 -fatbin ${arch_flags}
-        -Xfatbin -compress-all --expt-relaxed-constexpr -diag-suppress 20012
-        -I ${PROJECT_SOURCE_DIR}/src -MD -MF ${binary}.d -MT ${binary} -o ${binary}
-        ${CMAKE_CURRENT_SOURCE_DIR}/${source}
-      DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${source}
-      DEPFILE ${binary}.d
-      COMMENT "Compiling kernels ${source}" VERBATIM)
+    if(LORA_KERNELS)
+      set(binary ${LORA_KERNELS}/${stem}.fatbin)
+    else()
+      set(binary ${CMAKE_CURRENT_BINARY_DIR}/${stem}.fatbin)
+      add_custom_command(OUTPUT ${binary}
+        COMMAND ${LORA_NVCC} -std=c++20 -O3 -fatbin ${arch_flags}
+          -Xfatbin -compress-all --expt-relaxed-constexpr -diag-suppress 20012
+          -I ${PROJECT_SOURCE_DIR}/src -MD -MF ${binary}.d -MT ${binary} -o ${binary}
+          ${CMAKE_CURRENT_SOURCE_DIR}/${source}
+        DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${source}
+        DEPFILE ${binary}.d
+        COMMENT "Compiling kernels ${source}" VERBATIM)
+    endif()
     list(APPEND binaries ${binary})
     string(APPEND images
       "asm(LORA_SECTION \"\\n.balign 64\\nlora_kernels_${stem}:\\n.incbin \\\"${binary}\\\"\\nlora_kernels_${stem}_end:\\n.byte 0\\n.text\\n\");\n")
@@ -41,6 +50,9 @@ function(lora_embed_kernels out_var)
     string(APPEND table "        {\"${stem}\", lora_kernels_${stem},\n"
       "         static_cast<size_t>(lora_kernels_${stem}_end - lora_kernels_${stem})},\n")
   endforeach()
+  if(NOT LORA_KERNELS)
+    add_custom_target(lora_kernels DEPENDS ${binaries})
+  endif()
   set(LORA_KERNEL_IMAGES "${images}")
   set(LORA_KERNEL_DECLARATIONS "${declarations}")
   set(LORA_KERNEL_TABLE "${table}")
