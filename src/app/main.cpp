@@ -14,10 +14,7 @@ int fail(const lora::Error& error) {
     return lora::exit_code(error.code());
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-    lora::app::prepare_backends(argv);
+int run(int argc, char** argv) {
     try {
         lora::app::prepare_console();
         const auto args = lora::app::utf8_arguments(argc, argv);
@@ -31,4 +28,13 @@ int main(int argc, char** argv) {
         return fail(lora::Error(lora::ErrorCode::kInternal, error.what())
                         .with_hint("this is a bug; please report it with the command line"));
     }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    lora::app::prepare_backends(argv);
+    const int code = run(argc, argv);
+    lora::app::hold_own_window(code);
+    return code;
 }

@@ -46,7 +46,7 @@ struct DirectoryEntry {
 // Direct children sorted by name bytewise; broken links are left out.
 [[nodiscard]] std::vector<DirectoryEntry> list_directory(const std::string& path);
 
-// The folder that holds the running program (UTF-8).
+// The folder that holds the running program (UTF-8); of a package its topmost one.
 [[nodiscard]] std::string program_folder();
 
 // A read-only mapping of a whole file. Movable.

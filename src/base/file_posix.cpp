@@ -144,7 +144,14 @@ std::string program_folder() {
     const ssize_t size = ::readlink("/proc/self/exe", buffer.data(), buffer.size());
     if (size <= 0) fail("read", "/proc/self/exe", errno);
     buffer.resize(static_cast<size_t>(size));
-    return parent_path(buffer);
+    std::string folder = parent_path(buffer);
+    // In the package the program lies in lib/ behind its starter; where that took the C library
+    // that came along (app/starter), the link names the loader in lib/glibc.
+    if (base_name(folder) == "glibc") folder = parent_path(folder);
+    if (base_name(folder) == "lib" && path_exists(join_path(parent_path(folder), "lora"))) {
+        return parent_path(folder);
+    }
+    return folder;
 }
 
 void remove_directory(const std::string& path) {

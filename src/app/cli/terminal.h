@@ -16,6 +16,10 @@ namespace lora::app {
 // Makes a console show UTF-8; nothing to do on most systems.
 void prepare_console();
 
+// Where the program was started by a double click, so that its window would close with it: says
+// finished or failed and waits for a key. Nothing on systems where programs get no window.
+void hold_own_window(int exit_code);
+
 // LORA_LANG, else the system's language.
 [[nodiscard]] config::Language system_language();
 

@@ -13,6 +13,8 @@ std::vector<std::string> utf8_arguments(int argc, char** argv) {
 
 void prepare_console() {}
 
+void hold_own_window(int /*exit_code*/) {}
+
 config::Language system_language() {
     for (const char* name : {"LORA_LANG", "LC_ALL", "LC_MESSAGES", "LANG"}) {
         const char* value = std::getenv(name);

@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include <fmt/format.h>
+
 #include "app/cli/terminal.h"
 #include "base/utf8.h"
 
@@ -30,6 +32,19 @@ void prepare_console() {
     if (GetConsoleMode(screen, &mode) != 0) {
         SetConsoleMode(screen, mode | ENABLE_VIRTUAL_TERMINAL_PROCESSING);
     }
+}
+
+void hold_own_window(int exit_code) {
+    DWORD processes[2] = {};
+    // A shell, or the one that runs lora.bat, would be a second one in the same window.
+    if (GetConsoleProcessList(processes, 2) != 1 || _isatty(_fileno(stdin)) == 0) return;
+    const bool zh = system_language() == config::Language::kChinese;
+    print_out(exit_code == 0
+                  ? (zh ? "\n完成。" : "\nfinished. ")
+                  : fmt::format(fmt::runtime(zh ? "\n失敗(代碼 {})。" : "\nfailed (code {}). "),
+                                exit_code));
+    print_out(zh ? "按任意鍵關閉視窗\n" : "press a key to close this window\n");
+    static_cast<void>(_getch());
 }
 
 config::Language system_language() {
