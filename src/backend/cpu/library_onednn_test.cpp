@@ -43,7 +43,9 @@ TEST(OneDnnLibrary, LeavesTheImplementationThatReadsTooFar) {
         const std::string choice = choice_of(c.x, c.out_channels, c.stride);
         EXPECT_EQ(choice.find("brgconv:avx512_core_amx"), std::string::npos) << choice;
         // Where the processor has the instructions, the next one takes over.
-        if (!choice.empty()) EXPECT_EQ(choice.rfind("onednn ", 0), 0U) << choice;
+        if (!choice.empty()) {
+            EXPECT_EQ(choice.rfind("onednn ", 0), 0U) << choice;
+        }
     }
 }
 
