@@ -93,12 +93,10 @@ struct ConvDescs {
 
 double time_conv(Timer& timer, OpKind op, const ConvDescs& d) {
     const auto algorithm = dnnl::algorithm::convolution_direct;
+    const dnnl::convolution_forward::desc forward_desc(
+        dnnl::prop_kind::forward_training, algorithm, d.x, d.w, d.y, d.strides, d.begin, d.end);
     dnnl::convolution_forward::primitive_desc forward(
-        dnnl::convolution_forward::desc(
-            dnnl::prop_kind::forward_training, algorithm, d.x, d.w, d.y, d.strides, d.begin, d.end),
-        dnnl::primitive_attr(),
-        timer.engine,
-        true);
+        forward_desc, dnnl::primitive_attr(), timer.engine, true);
     if (!leave_overreading(forward)) return kNever;
     if (op == OpKind::kConv2d) {
         return timer.median_ms(dnnl::convolution_forward(forward),
@@ -107,13 +105,10 @@ double time_conv(Timer& timer, OpKind op, const ConvDescs& d) {
                                 {DNNL_ARG_DST, timer.make(forward.dst_desc())}});
     }
     if (op == OpKind::kConv2dBackwardInput) {
+        const dnnl::convolution_backward_data::desc desc(
+            algorithm, d.x, d.w, d.y, d.strides, d.begin, d.end);
         dnnl::convolution_backward_data::primitive_desc pd(
-            dnnl::convolution_backward_data::desc(
-                algorithm, d.x, d.w, d.y, d.strides, d.begin, d.end),
-            dnnl::primitive_attr(),
-            timer.engine,
-            forward,
-            true);
+            desc, dnnl::primitive_attr(), timer.engine, forward, true);
         if (!leave_overreading(pd)) return kNever;
         return timer.median_ms(dnnl::convolution_backward_data(pd),
                                {{DNNL_ARG_DIFF_SRC, timer.make(pd.diff_src_desc())},

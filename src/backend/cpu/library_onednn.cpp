@@ -185,7 +185,9 @@ dnnl::convolution_forward::primitive_desc forward_conv(const Problem& p,
                   kind, algorithm, src, weights, bias, dst, p.strides, p.pad_begin, p.pad_end)
             : dnnl::convolution_forward::desc(
                   kind, algorithm, src, weights, dst, p.strides, p.pad_begin, p.pad_end);
-    return {desc, attr, engine, true};
+    dnnl::convolution_forward::primitive_desc pd(desc, attr, engine, true);
+    if (!leave_overreading(pd)) return {};
+    return pd;
 }
 
 Chosen choose_conv(const Problem& p, const dnnl::engine& engine) {
@@ -193,8 +195,8 @@ Chosen choose_conv(const Problem& p, const dnnl::engine& engine) {
                                         ? dnnl::memory::desc(Dims{p.dst[1]}, p.bias_type, Tag::a)
                                         : dnnl::memory::desc();
     if (!p.backward) {
-        auto pd = forward_conv(p, engine, attributes_of(p));
-        if (!leave_overreading(pd) || !is_fast(pd.impl_info_str())) return {};
+        const auto pd = forward_conv(p, engine, attributes_of(p));
+        if (!pd || !is_fast(pd.impl_info_str())) return {};
         return {dnnl::convolution_forward(pd),
                 pd.src_desc(),
                 pd.weights_desc(),

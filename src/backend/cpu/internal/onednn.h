@@ -27,6 +27,8 @@ decltype(auto) checked(std::string_view what, Fn&& fn) {
 // false where none is left. oneDNN 2.6's "brgconv:avx512_core_amx_bf16" reads, while it makes its
 // code, one entry beyond its table of masked rows; the value is not used, but the page may not be
 // there. The next one, "jit:avx512_core_amx_bf16", is as fast.
+// The operation's description (convolution_forward::desc) must still be alive: the library goes
+// back to it for the next implementation.
 template <typename PrimitiveDesc>
 bool leave_overreading(PrimitiveDesc& pd) {
     while (pd && std::string(pd.impl_info_str()).rfind("brgconv:avx512_core_amx", 0) == 0) {
