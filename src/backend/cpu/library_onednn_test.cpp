@@ -26,8 +26,12 @@ std::string choice_of(Shape x, int64_t out_channels, int stride) {
     return device.library->program({device, graph, node, [&](int) { return weight; }}).choice;
 }
 
-// The first implementation of the library's list reads beyond its own memory for these.
+// The first implementation of the library's list reads beyond its own memory for these, which a
+// sanitized build must not do.
 TEST(OneDnnLibrary, LeavesTheImplementationThatReadsTooFar) {
+#if !defined(__SANITIZE_ADDRESS__)
+    GTEST_SKIP() << "for builds with AddressSanitizer";
+#endif
     const struct {
         Shape x;
         int64_t out_channels;
