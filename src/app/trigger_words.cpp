@@ -48,6 +48,7 @@ std::vector<TriggerWord> trigger_words(const io::Metadata& metadata, size_t limi
         }
     }
     std::vector<TriggerWord> out;
+    out.reserve(words.size());
     for (auto& [tag, word] : words) out.push_back(std::move(word));
     const auto share = [](const TriggerWord& w) {
         return w.captions > 0 ? static_cast<double>(w.count) / static_cast<double>(w.captions)

@@ -107,11 +107,11 @@ DType parse_dtype(const std::string& name) {
 
 // Looked for in the working directory, then upwards from the program's folder.
 std::string default_model() {
-    const std::string relative = "assets/mini/mini-sd.safetensors";
+    std::string relative = "assets/mini/mini-sd.safetensors";
     if (lora::path_exists(relative)) return relative;
     std::string folder = lora::program_folder();
     for (int level = 0; level < 5 && !folder.empty(); ++level) {
-        const std::string path = lora::join_path(folder, relative);
+        std::string path = lora::join_path(folder, relative);
         if (lora::path_exists(path)) return path;
         folder = lora::parent_path(folder);
     }

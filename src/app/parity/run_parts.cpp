@@ -15,7 +15,7 @@ GraphRunner make_runner(Bench& bench, ir::Graph graph) {
 
 void run_clip_text(Bench& bench, const CaseFile& golden, Report& report) {
     const Tensor ids = golden.ids("input_ids");
-    const Shape shape = ids.shape();  // [N, C, 77]
+    const Shape& shape = ids.shape();  // [N, C, 77]
     for (const int64_t skip : {1, 2}) {
         const std::string name = "context_skip" + std::to_string(skip);
         if (!golden.has("out." + name)) continue;
