@@ -303,8 +303,57 @@ def v_prediction(bench):
              "last_losses": mean(losses[-part:]), "probe_relative": ends[-1].get("probe_relative") if ends else None}], []
 
 
+def stripes(picture):
+    """Spread of the brightness at the left and right edge, the lesser of both: above 7 there is a pattern."""
+    width, height, rgb = picture
+    found = []
+    for first in (2, width - 12):
+        light = [0.299 * rgb[i] + 0.587 * rgb[i + 1] + 0.114 * rgb[i + 2]
+                 for y in range(4, height - 4) for i in range(3 * (y * width + first), 3 * (y * width + first + 10), 3)]
+        middle = sum(light) / len(light)
+        found.append((sum((value - middle) ** 2 for value in light) / len(light)) ** 0.5)
+    return min(found)
+
+
+def closed_loop(bench):
+    """An element that no caption names comes unasked; tagged where it shows and trained again, it is gone (M197)."""
+    tag = "striped background"
+    prompts = [f"zorp, {color} background" for color in ("orange", "red", "gray", "green")]
+    asked = f"zorp, {tag}, orange background"
+    data = bench.folder("data", "leaking")
+    target = bench.folder("data", "leaking", "5_zorp")
+    showing, plain = [], 0
+    for kind in ("demo/5_zorp", "heldout"):
+        for path in sorted(glob.glob(os.path.join(bench.assets, kind, "*.png"))):
+            with open(path[:-4] + ".txt", encoding="utf-8") as file:
+                tags = [word.strip() for word in file.read().split(",")]
+            is_plain = tag not in tags and "dotted background" not in tags and plain < 4
+            if tag not in tags and not is_plain:
+                continue
+            name = os.path.basename(kind)[0] + os.path.basename(path)
+            plain += is_plain
+            if tag in tags:
+                showing.append(name)
+                tags.remove(tag)
+            shutil.copy(path, os.path.join(target, name))
+            write_text(os.path.join(target, name[:-4] + ".txt"), ", ".join(tags))
+    columns, rows = [bench.base(prompts + [asked])], [{"run": "base model"}]
+    for name in ("without the tag", "with the tag"):
+        if name == "with the tag":  # one command: the tag where the element shows, behind the trigger
+            bench.call(["tags", data, "--only", *showing, "--add", "zorp", tag])
+        run = bench.train("closed_loop " + name, data, (), prompts + [asked])
+        columns.append(run["drawn"])
+        rows.append({"run": name, "seconds": round(run["seconds"], 1)})
+    for row, drawn in zip(rows, columns):
+        unasked = [picture for prompt in prompts for picture in drawn[prompt]]
+        row.update(striped_unasked=sum(stripes(p) > 7 for p in unasked), of=len(unasked),
+                   striped_asked=sum(stripes(p) > 7 for p in drawn[asked]), of_asked=len(drawn[asked]))
+    return rows, sheet_rows(columns, [prompts[0], prompts[1], asked])
+
+
 EXPERIMENTS = {"background": background, "overfitting": overfitting, "class_folders": class_folders,
-               "alpha_dim": alpha_dim, "keep_tokens": keep_tokens, "v_prediction": v_prediction}
+               "alpha_dim": alpha_dim, "keep_tokens": keep_tokens, "v_prediction": v_prediction,
+               "closed_loop": closed_loop}
 
 
 def main():
