@@ -19,7 +19,7 @@ constexpr double kLeastSpread = 4;  // added to variances, in squared grey level
 constexpr double kDefaultMargin = 0.04;
 constexpr double kRoughness = 0.03;  // how far a rough mask may be off, of the longer side
 constexpr double kSpeck = 0.1;       // parts below this share of the largest go
-constexpr double kHole = 0.005;      // of the picture: smaller holes are closed
+constexpr double kHole = 0.02;       // of the picture: smaller holes are closed
 
 using Pixel = std::array<double, 3>;
 
