@@ -18,3 +18,5 @@ set(LORA_HOST_INCLUDE /usr/include CACHE PATH "Folder of the header-only librari
 add_compile_definitions(WINVER=0x0A00 _WIN32_WINNT=0x0A00 NOMINMAX WIN32_LEAN_AND_MEAN)
 set(CMAKE_CXX_FLAGS_INIT "-Wa,-mbig-obj")
 set(CMAKE_EXE_LINKER_FLAGS_INIT "-static -s")
+# The same programs from the same sources: no time of linking in them.
+add_link_options(LINKER:--no-insert-timestamp)

