@@ -74,7 +74,7 @@ stage_linux() {
         done
     rm "$folder/libraries.txt"
     if [ -f .deps/onnxruntime/libonnxruntime.so ]; then
-        cp .deps/onnxruntime/libonnxruntime.so "$stage/lib/"
+        cp -L .deps/onnxruntime/libonnxruntime.so "$stage/lib/"
     fi
     cp scripts/package/lora.sh "$stage/"
     chmod +x "$stage/lora.sh"
@@ -84,7 +84,7 @@ stage_windows() {
     [ -f "$build/bin/lora.exe" ] || die "there is no $build/bin/lora.exe; build it first"
     cp "$build/bin/lora.exe" "$stage/"
     cp scripts/package/*.bat "$stage/"
-    if [ -f .deps/onnxruntime/onnxruntime.dll ]; then cp .deps/onnxruntime/onnxruntime.dll "$stage/lib/"; fi
+    if [ -f .deps/onnxruntime/onnxruntime.dll ]; then cp -L .deps/onnxruntime/onnxruntime.dll "$stage/lib/"; fi
     for package in g++-mingw-w64-x86-64-posix mingw-w64-x86-64-dev; do licence "$package"; done
 }
 
