@@ -76,6 +76,8 @@ struct JournalRow {
 struct Journal {
     std::vector<JournalRow> files;
     std::vector<std::string> folders;  // that were made on the way; a folder before those in it
+    std::string run;                   // change_log.h: the work that may be continued, or empty
+    bool is_finished = true;
 };
 // `what` names the journal in errors. Errors  kFormat: no journal, or one that leads elsewhere.
 [[nodiscard]] Journal parse_journal(std::string_view text, const std::string& what);
