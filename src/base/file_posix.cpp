@@ -200,8 +200,9 @@ void MappedFile::release_pages(size_t offset, size_t size) const {
 
 namespace native {
 
-OutputFile::OutputFile(const std::string& path) : path_(path) {
-    handle_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+OutputFile::OutputFile(const std::string& path, OutputMode mode) : path_(path) {
+    const int how = mode == OutputMode::kNew ? O_EXCL : O_APPEND | O_NOFOLLOW;
+    handle_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | how, 0666);
     if (handle_ < 0) fail("write", path, errno);
 }
 
@@ -214,6 +215,10 @@ void OutputFile::write(std::span<const std::byte> bytes) {
         if (done < 0) fail("write", path_, errno);
         bytes = bytes.subspan(static_cast<size_t>(done));
     }
+}
+
+void OutputFile::truncate() {
+    if (::ftruncate(static_cast<int>(handle_), 0) != 0) fail("write", path_, errno);
 }
 
 void OutputFile::flush_and_close() {

@@ -233,16 +233,22 @@ void MappedFile::release_pages(size_t offset, size_t size) const {
 
 namespace native {
 
-OutputFile::OutputFile(const std::string& path) : path_(path) {
+OutputFile::OutputFile(const std::string& path, OutputMode mode) : path_(path) {
+    const bool is_new = mode == OutputMode::kNew;
     HANDLE handle = CreateFileW(wide_path(path).c_str(),
                                 GENERIC_WRITE,
                                 0,
                                 nullptr,
-                                CREATE_NEW,
+                                is_new ? CREATE_NEW : OPEN_ALWAYS,
                                 FILE_ATTRIBUTE_NORMAL,
                                 nullptr);
     if (handle == INVALID_HANDLE_VALUE) fail("write", path, GetLastError());
     handle_ = reinterpret_cast<intptr_t>(handle);
+    if (!is_new && SetFilePointerEx(handle, {}, nullptr, FILE_END) == 0) {
+        const DWORD code = GetLastError();
+        close();
+        fail("write", path, code);
+    }
 }
 
 OutputFile::~OutputFile() { close(); }
@@ -255,6 +261,13 @@ void OutputFile::write(std::span<const std::byte> bytes) {
             fail("write", path_, GetLastError());
         }
         bytes = bytes.subspan(done);
+    }
+}
+
+void OutputFile::truncate() {
+    const auto handle = reinterpret_cast<HANDLE>(handle_);
+    if (SetFilePointerEx(handle, {}, nullptr, FILE_BEGIN) == 0 || SetEndOfFile(handle) == 0) {
+        fail("write", path_, GetLastError());
     }
 }
 

@@ -9,15 +9,22 @@
 
 namespace lora::native {
 
-// A file opened for writing that did not exist before.
+enum class OutputMode {
+    kNew,       // the file must not exist
+    kContinue,  // written on at its end; made where it is absent
+};
+
+// A file opened for writing.
 class OutputFile {
 public:
-    explicit OutputFile(const std::string& path);
+    explicit OutputFile(const std::string& path, OutputMode mode = OutputMode::kNew);
     ~OutputFile();
     OutputFile(const OutputFile&) = delete;
     OutputFile& operator=(const OutputFile&) = delete;
 
     void write(std::span<const std::byte> bytes);
+    // Empties the file.
+    void truncate();
     // Waits until the device has the bytes, then closes.
     void flush_and_close();
     void close() noexcept;
