@@ -15,6 +15,7 @@ std::vector<OptionSection> gather() {
                               output_sections(),
                               tool_sections(),
                               picture_sections(),
+                              tagging_sections(),
                               command_sections(),
                               legacy_sections()}) {
         all.insert(all.end(), group.begin(), group.end());

@@ -56,6 +56,7 @@ int run_convert(const Context& context, const config::Loaded& loaded);
 int run_verify(const Context& context, const config::Loaded& loaded);
 int run_interrogate(const Context& context, const config::Loaded& loaded);
 int run_tags(const Context& context, const config::Loaded& loaded);
+int run_fetch(const Context& context, const config::Loaded& loaded);
 int run_data(const Context& context, const config::Loaded& loaded);
 int run_help(const Context& context, const config::Loaded& loaded);
 

@@ -4,6 +4,7 @@
 
 #include "app/cli/terminal.h"
 #include "base/error.h"
+#include "base/words.h"
 
 namespace lora::app {
 namespace {
@@ -60,6 +61,14 @@ std::string escaped(std::string_view text) {
     return out;
 }
 
+// A default as code in a table's cell.
+std::string code_cell(std::string_view text) {
+    if (text.empty()) return "";
+    std::string out(text);
+    replace_all(out, "|", "\\|");
+    return fmt::format("`{}`", out);
+}
+
 std::string markdown_row(const OptionRow& row) {
     std::string names = fmt::format("`{}`", row.name);
     for (const std::string_view alias : config::split_words(row.aliases, ' ')) {
@@ -72,8 +81,8 @@ std::string markdown_row(const OptionRow& row) {
     return fmt::format("| {} | {} | {} | {} | {} | {} |\n",
                        names,
                        escaped(value),
-                       row.guide.empty() ? "" : fmt::format("`{}`", row.guide),
-                       row.sd_scripts.empty() ? "" : fmt::format("`{}`", row.sd_scripts),
+                       code_cell(row.guide),
+                       code_cell(row.sd_scripts),
                        escaped(row.help.en),
                        escaped(row.help.zh));
 }

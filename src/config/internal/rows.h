@@ -31,6 +31,7 @@ struct PresetValue {
 [[nodiscard]] std::span<const OptionSection> legacy_sections();    // accepted or refused words
 [[nodiscard]] std::span<const OptionSection> tool_sections();      // merge, resize, extract, ...
 [[nodiscard]] std::span<const OptionSection> picture_sections();   // tags, data
+[[nodiscard]] std::span<const OptionSection> tagging_sections();   // tag, fetch
 [[nodiscard]] std::span<const OptionSection> command_sections();   // sample, demo, inspect, common
 
 }  // namespace lora::config
