@@ -77,6 +77,17 @@ for case in unet_0 train_lora sample_ddim; do
     cp "$cases/$case.safetensors" .
     wine ./lora_parity.exe --backend cpu --dtype fp32 "$case.safetensors"
 done
+wine ./lora.exe fetch --list
+
+if [ -f "$bin/lib/onnxruntime.dll" ]; then
+    mkdir -p lib 標籤
+    cp -L "$bin/lib/onnxruntime.dll" lib/
+    cp "$bin/../../tests/data/tagger/pictures/grows.png" 標籤/
+    wine ./lora.exe tag 標籤 --model "$bin/../../tests/data/tagger/plain"
+    mv 標籤/grows.txt wine.txt
+    "$bin/../../build/bin/lora" tag 標籤 --model "$bin/../../tests/data/tagger/plain"
+    cmp wine.txt 標籤/grows.txt
+fi
 
 say "twenty steps of the demo, here and on Linux"
 # Twenty steps cannot learn the concept: the verdict (exit 1) is expected, any other failure is not.

@@ -47,6 +47,7 @@ enum class Command : uint32_t {
     kInterrogate = 1 << 13,
     kTags = 1 << 14,
     kData = 1 << 15,
+    kTag = 1 << 20,
     kFetch = 1 << 21,
 };
 [[nodiscard]] constexpr uint32_t bit(Command command) { return static_cast<uint32_t>(command); }

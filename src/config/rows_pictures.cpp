@@ -120,7 +120,7 @@ constexpr OptionRow kMix[] = {
 };
 
 constexpr OptionRow kBoth[] = {
-    {.name = "caption_extension", .guide = ".txt", .help = {"ending of caption files", "標註檔副檔名"}},
+    {.name = "caption_extension", .guide = ".txt", .sd_scripts = ".txt", .aliases = "caption_extention", .help = {"ending of caption files", "標註檔副檔名"}},
     {.name = "undo", .type = kFlag, .guide = "false",
      .help = {"restore what the last change of this folder replaced", "還原此資料夾上一次的變更"}},
 };
@@ -131,7 +131,7 @@ constexpr OptionSection kSections[] = {
     {{"Planning", "規劃"}, bit(Command::kData), kPlan},
     {{"Cropping, cutting out, erasing", "裁切、摳圖、抹除"}, bit(Command::kData), kEdits},
     {{"Mixing", "混合"}, bit(Command::kData), kMix},
-    {{"Captions", "標註"}, bit(Command::kTags) | bit(Command::kData), kBoth},
+    {{"Captions", "標註"}, bit(Command::kTags) | bit(Command::kData) | bit(Command::kTag), kBoth},
 };
 // clang-format on
 

@@ -16,6 +16,8 @@
 namespace lora::tools {
 namespace {
 
+using internal::leads_from_a_root;
+
 constexpr bool kIsWindows = std::filesystem::path::preferred_separator == L'\\';
 
 // With '/' alone, without "." and doubled slashes. A backslash parts names on Windows only;

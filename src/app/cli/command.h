@@ -57,6 +57,7 @@ int run_verify(const Context& context, const config::Loaded& loaded);
 int run_interrogate(const Context& context, const config::Loaded& loaded);
 int run_tags(const Context& context, const config::Loaded& loaded);
 int run_fetch(const Context& context, const config::Loaded& loaded);
+int run_tag(const Context& context, const config::Loaded& loaded);
 int run_data(const Context& context, const config::Loaded& loaded);
 int run_help(const Context& context, const config::Loaded& loaded);
 
