@@ -1,7 +1,7 @@
-// Changes to many files in several portions that are taken back together, by a run that may be killed
-// and continued: each portion is in the journal before its files are touched.
-// Lies in   DIR/.lora-undo/<number>/, and is undone, as file_changes.h says.
-// Errors   kIo: a folder that cannot be written, a target that is a link. kFormat: a journal that is
+// Changes to many files in several portions that are taken back together, by a run that may be
+// killed and continued: each portion is in the journal before its files are touched. Lies in
+// DIR/.lora-undo/<number>/, and is undone, as file_changes.h says. Errors   kIo: a folder that
+// cannot be written, a target that is a link. kFormat: a journal that is
 //          none of ours.
 // Threads  not for the same folder at once.
 #pragma once

@@ -173,8 +173,8 @@ std::optional<std::string> bytes_of(const std::string& path) {
 }
 
 Json to_json(const JournalRow& row) {
-    Json json = is_valid_utf8(row.path) ? Json{{"path", row.path}}
-                                        : Json{{"path_hex", to_hex(row.path)}};
+    Json json =
+        is_valid_utf8(row.path) ? Json{{"path", row.path}} : Json{{"path_hex", to_hex(row.path)}};
     if (!row.original.empty()) {
         json["original"] = row.original;
         json["before"] = row.before;
