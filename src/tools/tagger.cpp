@@ -88,7 +88,8 @@ public:
         : model_(model),
           chooser_(chooser),
           options_(options),
-          log_(options.folder, options.dry_run ? "" : options.settings) {
+          log_(options.output_dir.empty() ? options.folder : options.output_dir,
+               options.dry_run ? "" : options.settings) {
         if (!options_.caption_extension.starts_with('.')) options_.caption_extension.insert(0, ".");
         if (options_.save_json && options_.caption_extension == ".json") {
             throw Error(ErrorCode::kConfig, "save_json would write over captions that end in .json")

@@ -205,8 +205,12 @@ class Tag(E2E):
         found = self.tag(self.path("in"), "--output_dir", self.path("out"), "--caption_extension", "caption",
                          "--output_name", "x [name] [extension].[output_extension]")
         self.assertIn("2 of 2", found.out)
-        self.assertEqual(sorted(listing(self.path("out"))), ["a/", "a/x grows png.caption", "x square png.caption"])
+        written = sorted(name for name in listing(self.path("out")) if not name.startswith(".lora-undo"))
+        self.assertEqual(written, ["a/", "a/x grows png.caption", "x square png.caption"])
         self.assertFalse(os.path.exists(self.path("in/square.caption")))
+        undone = self.check(run("tag", self.path("in"), "--output_dir", self.path("out"), "--undo"), 0)
+        self.assertIn("2 files restored", undone.out)
+        self.assertEqual([name for name in listing(self.path("out")) if not name.endswith("/")], [])
         self.tag(self.path("in"), "--no_recursive", "--output_name", "[hash:sha256].txt")
         (name,) = [n for n in os.listdir(self.path("in")) if n.endswith(".txt")]
         self.assertEqual(len(name), 64 + 4)

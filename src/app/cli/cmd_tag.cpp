@@ -146,7 +146,10 @@ int run_tag(const Context& /*context*/, const config::Loaded& loaded) {
         throw Error(ErrorCode::kConfig, "a folder is missing").with_hint("lora tag DIR");
     }
     const std::string& folder = loaded.positionals.front();
-    if (settings.flag("undo")) return undo(folder);
+    if (settings.flag("undo")) {
+        const std::string& elsewhere = settings.text("output_dir");
+        return undo(elsewhere.empty() ? folder : elsewhere);
+    }
     tools::TagRunOptions options = run_options_of(settings, folder);
     const tools::TagChoiceOptions choice = choice_of(settings);
     tools::TaggerModel model(model_of(settings));
