@@ -120,12 +120,12 @@ program=./lora.exe
 
 say "a stopped run goes on to the same bytes"
 expect 0 tiny whole 8 --mixed_precision no
-expect 0 tiny parts 8 --mixed_precision no --save_state_every_n_steps 4
-state=$(find output/parts -maxdepth 1 -type d -name '*state*' | sort | head -n 1)
-[ -n "$state" ] || die "no state was saved"
+expect 0 tiny parts 8 --mixed_precision no --save_every_n_steps 4 --save_state
+state=output/parts/parts-step00000004-state
+[ -d "$state" ] || die "no state was saved"
 cp output/parts/parts.safetensors "$top/uninterrupted.safetensors"
 rm output/parts/parts.safetensors
-expect 0 tiny parts 8 --mixed_precision no --resume "$state"
+expect 0 tiny parts 8 --mixed_precision no --save_every_n_steps 4 --save_state --resume "$state"
 cmp output/parts/parts.safetensors "$top/uninterrupted.safetensors" || die "the resumed run ended otherwise"
 
 say "8-bit AdamW"
