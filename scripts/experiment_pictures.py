@@ -55,6 +55,18 @@ class Canvas:
         return PX, PX, bytes(out)
 
 
+def zorp_mask(seed):
+    """White where zorp(seed, ...) is the same on any background."""
+    width, height, blue = zorp(seed, "blue")[0]
+    red = zorp(seed, "red")[0][2]
+    full = max(abs(a - b) for a, b in zip(COLORS["blue"], COLORS["red"]))
+    out = bytearray()
+    for i in range(0, len(blue), 3):
+        apart = max(abs(blue[i + k] - red[i + k]) for k in range(3))
+        out += bytes([255 - 255 * apart // full]) * 3
+    return width, height, bytes(out)
+
+
 def rounded_box(cx, cy, half_width, half_height, radius):
     points = []
     for corner, (sx, sy) in enumerate(((1, 1), (-1, 1), (-1, -1), (1, -1))):

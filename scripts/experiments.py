@@ -171,10 +171,15 @@ def background(bench):
             "all blue, tagged": one_color("blue_tagged", True),
             "all kinds, untagged": bench.demo_folder("kinds_untagged", lambda tags: [t for t in tags if "background" not in t]),
             "all kinds, tagged": os.path.join(bench.assets, "demo")}
+    masks = bench.folder("data", "masks")
+    for i in range(16):
+        pictures.write_png(os.path.join(masks, f"zorp_{i:02d}.png"), pictures.zorp_mask(i))
+    data["all blue, untagged, masked"] = data["all blue, untagged"]
     base = bench.base(prompts)
     rows, columns = [], [base]
     for name, folder in data.items():
-        run = bench.train("background " + name, folder, (), prompts)
+        masked = ["--masked_loss", "--conditioning_data_dir", masks] if "masked" in name else []
+        run = bench.train("background " + name, folder, masked, prompts)
         columns.append(run["drawn"])
         rows.append({"run": name, "seconds": round(run["seconds"], 1), **bench.judge(run["file"])})
     for row, drawn in zip([{"run": "base model"}] + rows, columns):

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -64,6 +65,13 @@ public:
     virtual void set_tracing(bool on) = 0;
 };
 
+// Memory of a device of its own, when it was opened.
+struct DeviceMemory {
+    size_t total_bytes = 0;
+    // Of the picture on the screen, other programs, and the driver for this one.
+    size_t taken_bytes = 0;
+};
+
 class Backend {
 public:
     virtual ~Backend() = default;
@@ -92,6 +100,8 @@ public:
     [[nodiscard]] virtual size_t overhead_bytes(int64_t /*num_parameters*/, DType /*dtype*/) const {
         return 0;
     }
+    // Nothing for a backend in the machine's memory.
+    [[nodiscard]] virtual std::optional<DeviceMemory> device_memory() const { return std::nullopt; }
     // Bytes taken from the device's own memory since it was opened, workspaces and what other
     // programs took included; 0 for a backend in the machine's memory.
     [[nodiscard]] virtual size_t device_bytes_in_use() const { return 0; }

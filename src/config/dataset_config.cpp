@@ -78,6 +78,8 @@ constexpr Key kKeys[] = {{"image_dir", kInSubset},
                          {"color_aug", kEverywhere},
                          {"random_crop", kEverywhere},
                          {"face_crop_aug_range", kEverywhere},
+                         {"conditioning_data_dir", kInSubset},
+                         {"alpha_mask", kEverywhere},
                          {"cache_info", kEverywhere},
                          {"batch_size", kOfDatasets},
                          {"resolution", kOfDatasets},
@@ -86,17 +88,13 @@ constexpr Key kKeys[] = {{"image_dir", kInSubset},
                          {"max_bucket_reso", kOfDatasets},
                          {"bucket_reso_steps", kOfDatasets},
                          {"bucket_no_upscale", kOfDatasets},
+                         {"validation_split", kOfDatasets},
+                         {"validation_seed", kOfDatasets},
                          {"network_multiplier", kOfDatasets}};
 
 // Of sd-scripts, for what is not trained here.
-constexpr std::string_view kMissing[] = {"metadata_file",
-                                         "conditioning_data_dir",
-                                         "alpha_mask",
-                                         "validation_split",
-                                         "validation_seed",
-                                         "custom_attributes",
-                                         "resize_interpolation",
-                                         "caption_file_encoding"};
+constexpr std::string_view kMissing[] = {
+    "metadata_file", "custom_attributes", "resize_interpolation", "caption_file_encoding"};
 
 // Looks a value up in the tables from the innermost to the outermost.
 class Lookup {
@@ -244,6 +242,7 @@ private:
         data::DatasetPlan plan;
         plan.batch_size = run_.latents.train_batch_size;
         plan.bucket = run_.bucket;
+        plan.validation_split = run_.monitor.validation_split;
         Lookup look({&table, &general_}, place, findings_);
         look.count("batch_size", plan.batch_size, 1);
         look.resolution(plan.bucket.resolution);
@@ -252,6 +251,10 @@ private:
         look.count("max_bucket_reso", plan.bucket.max_bucket_reso_px, 1);
         look.count("bucket_reso_steps", plan.bucket.bucket_reso_steps_px, 1);
         look.flag("bucket_no_upscale", plan.bucket.no_upscale);
+        look.number("validation_split", plan.validation_split, 1);
+        int64_t seed = -1;
+        look.count("validation_seed", seed, 0);
+        if (seed >= 0) plan.validation_seed = static_cast<uint64_t>(seed);
         add_at(place, data::check_bucket_options(plan.bucket));
         const auto subsets = table.find("subsets");
         if (subsets == table.end() || !subsets->is_array() || subsets->empty()) {
@@ -277,7 +280,10 @@ private:
         check_keys(table, kInSubset, place);
         data::SubsetPlan plan;
         plan.caption_extension = run_.dataset.caption_extension;
-        plan.options = {.caption = run_.caption, .augment = run_.latents.augment()};
+        plan.options = {.caption = run_.caption,
+                        .augment = run_.latents.augment(),
+                        .mask = {.conditioning_data_dir = run_.dataset.mask.conditioning_data_dir,
+                                 .alpha = run_.loss.alpha_mask}};
         Lookup look({&table, &dataset, &general_}, place, findings_);
         Lookup own({&table}, place, findings_);
         own.text("image_dir", plan.image_dir);
@@ -295,7 +301,24 @@ private:
         look.flag("color_aug", augment.color_aug);
         look.flag("random_crop", augment.random_crop);
         look.face(augment.face_crop_aug_range);
+        look.flag("alpha_mask", plan.options.mask.alpha);
+        read_masks(own, place, plan.options.mask);
         return plan;
+    }
+
+    // The run says whether mask pictures are used.
+    void read_masks(Lookup& own, const std::string& place, data::MaskOptions& mask) {
+        std::string folder;
+        own.text("conditioning_data_dir", folder);
+        if (folder.empty()) return;
+        if (run_.loss.masked_loss) {
+            mask.conditioning_data_dir = with_forward_slashes(folder);
+        } else {
+            findings_.push_back({Severity::kWarning,
+                                 place,
+                                 "masks are not used without masked_loss",
+                                 "add --masked_loss"});
+        }
     }
 
     static void read_caption(Lookup& look, data::CaptionOptions& caption) {
@@ -356,9 +379,11 @@ void load_dataset_config(train::TrainOptions& options,
             {Severity::kWarning, name, "dataset_config names the folders; this is not used", {}});
     }
     bool changes = false;
+    options.loss.folder_masks = false;
     for (const data::DatasetPlan& plan : options.dataset.plans) {
         for (const data::SubsetPlan& subset : plan.subsets) {
             changes = changes || subset.options.augment.changes_pixels();
+            options.loss.folder_masks = options.loss.folder_masks || subset.options.mask.any();
         }
     }
     if (changes && !cache_latents_given) options.latents.cache_latents = false;

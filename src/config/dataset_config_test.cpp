@@ -94,6 +94,44 @@ TEST(DatasetConfig, JsonSaysTheSame) {
     EXPECT_EQ(plans[0].bucket.resolution, (data::ImageSize{512, 640}));
 }
 
+TEST(DatasetConfig, MasksAndValidation) {
+    constexpr const char* kMasks = R"(
+[general]
+alpha_mask = true
+[[datasets]]
+validation_split = 0.25
+validation_seed = 7
+[[datasets.subsets]]
+image_dir = "a"
+alpha_mask = false
+conditioning_data_dir = 'masks\a'
+[[datasets.subsets]]
+image_dir = "b"
+[[datasets]]
+[[datasets.subsets]]
+image_dir = "c"
+)";
+    Diagnostics findings;
+    const auto plans = parse_dataset_config(
+        kMasks, "d.toml", run_options({"--masked_loss", "--validation_split", "0.1"}), findings);
+    EXPECT_TRUE(findings.empty());
+    ASSERT_EQ(plans.size(), 2U);
+    EXPECT_EQ(plans[0].validation_split, 0.25);
+    EXPECT_EQ(plans[0].validation_seed, 7U);
+    EXPECT_EQ(plans[1].validation_split, 0.1);
+    EXPECT_FALSE(plans[1].validation_seed.has_value());
+    const data::MaskOptions& a = plans[0].subsets[0].options.mask;
+    EXPECT_EQ(a.conditioning_data_dir, "masks/a");
+    EXPECT_FALSE(a.alpha);
+    EXPECT_TRUE(plans[0].subsets[1].options.mask.alpha);
+    EXPECT_EQ(plans[0].subsets[1].options.mask.conditioning_data_dir, "");
+    // Mask pictures are used with masked_loss alone, as those of the whole run.
+    const auto without = parse_dataset_config(kMasks, "d.toml", run_options(), findings);
+    ASSERT_EQ(findings.size(), 1U);
+    EXPECT_NE(findings[0].text.find("masked_loss"), std::string::npos);
+    EXPECT_FALSE(without[0].subsets[0].options.mask.any());
+}
+
 TEST(DatasetConfig, EveryMistakeIsNamedWithItsPlace) {
     Diagnostics findings;
     (void)parse_dataset_config(R"(

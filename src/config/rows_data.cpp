@@ -55,6 +55,8 @@ constexpr OptionRow kData[] = {
      .help = {"\"2.0,4.0\": crop around the face that the file's name tells (name_cx_cy_w_h), so that the crop is so many times as long as the face; needs enable_bucket false", "「2.0,4.0」:以檔名所記的臉部位置(名稱_cx_cy_w_h)為中心裁切,裁切邊長為臉的倍數;須關閉 enable_bucket"}},
     {.name = "debug_dataset", .type = kFlag, .guide = "false", .sd_scripts = "false",
      .help = {"train nothing: show the pictures of each step with their final captions, as a page in output_dir/debug_dataset and on the console (s next step, e next epoch, q or Esc ends)", "不訓練,只檢視每一步的圖片與最終標籤:輸出網頁於 output_dir/debug_dataset,並在主控台操作(s 下一步、e 下一個 epoch、q 或 Esc 結束)"}},
+    {.name = "check_tags", .type = kFlag, .guide = "false", .sd_scripts = "false",
+     .help = {"train nothing: ask the base model how well it understands each tag of the captions (its loss on the pictures with the tag and without it)", "不訓練,只檢查底模對每個標籤的理解程度(比較標籤存在與移除時的 loss)"}},
     {.name = "exif_rotation", .type = kFlag, .guide = "true", .sd_scripts = "false",
      .help = {"turn photos as their EXIF orientation says (kohya does not)", "依 EXIF 方向轉正照片(kohya 不會)"}},
     {.name = "alpha_background", .guide = "white", .sd_scripts = "drop", .choices = "white|drop",

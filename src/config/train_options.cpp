@@ -39,7 +39,9 @@ void fill_data(const Settings& s, train::TrainOptions& out) {
                               : trigger == "prepend" ? data::ConceptTrigger::kPrepend
                                                      : data::ConceptTrigger::kFallback;
     dataset.caption_separator = s.has("caption_separator") ? s.text("caption_separator") : ",";
-    if (s.flag("masked_loss")) dataset.conditioning_data_dir = s.text("conditioning_data_dir");
+    if (s.flag("masked_loss")) {
+        dataset.mask.conditioning_data_dir = s.text("conditioning_data_dir");
+    }
 
     auto& bucket = out.bucket;
     bucket.resolution = parse_resolution(s.text("resolution")).value_or(data::ImageSize{512, 512});

@@ -110,28 +110,35 @@ std::string find_mask(const std::string& masks,
     return {};
 }
 
-// Pictures need a mask each, those set aside too; those of regularisation may have one.
+// Pictures of folders with masks need one each, those set aside too; those of regularisation may
+// have one.
 void find_masks(const DatasetOptions& options, ScanResult& result) {
-    const std::string& masks = options.conditioning_data_dir;
-    if (masks.empty()) return;
-    if (!is_directory(masks)) {
+    std::vector<std::string> missing;
+    std::string searched;
+    const std::vector<ConceptFolder>& folders = result.dataset.folders;
+    for (const ConceptFolder& folder : folders) {
+        const std::string& masks = folder.mask_of(options.mask).conditioning_data_dir;
+        if (masks.empty() || is_directory(masks)) continue;
         throw Error(ErrorCode::kIo, fmt::format("there is no folder {}", masks))
             .with_hint("check conditioning_data_dir");
     }
-    std::vector<std::string> missing;
-    const std::vector<ConceptFolder>& folders = result.dataset.folders;
     for (std::vector<ImageEntry>* images : {&result.dataset.images, &result.validation}) {
         for (ImageEntry& image : *images) {
-            const std::string& folder = folders[static_cast<size_t>(image.folder_idx)].name;
-            image.mask_path = find_mask(masks, folder, image.path);
-            if (image.mask_path.empty() && !image.is_reg) missing.push_back(image.path);
+            const ConceptFolder& folder = folders[static_cast<size_t>(image.folder_idx)];
+            const MaskOptions& mask = folder.mask_of(options.mask);
+            image.alpha_mask = mask.alpha;
+            if (mask.conditioning_data_dir.empty()) continue;
+            image.mask_path = find_mask(mask.conditioning_data_dir, folder.name, image.path);
+            if (!image.mask_path.empty() || image.is_reg) continue;
+            if (missing.empty()) searched = mask.conditioning_data_dir;
+            missing.push_back(image.path);
         }
     }
     if (missing.empty()) return;
     throw Error(
         ErrorCode::kData,
         fmt::format(
-            "{} pictures have no mask in {}, first {}", missing.size(), masks, missing.front()))
+            "{} pictures have no mask in {}, first {}", missing.size(), searched, missing.front()))
         .with_hint("masks are pictures of the same name and size; white counts, black does not");
 }
 
@@ -404,12 +411,11 @@ std::vector<ImageEntry> add_folders(Dataset& dataset, std::vector<FoundFolder> f
 }
 
 // Takes the pictures of the validation away from those of training folders.
-void set_aside(ScanResult& result, std::vector<ImageEntry>& images, const DatasetOptions& options) {
-    if (options.validation_split <= 0) return;
+void set_aside(ScanResult& result, std::vector<ImageEntry>& images, double share, uint64_t seed) {
+    if (share <= 0) return;
     std::vector<ConceptFolder>& folders = result.dataset.folders;
     const size_t all = images.size();
-    std::vector<ImageEntry> validation =
-        split_validation(images, folders, options.validation_split, options.validation_seed);
+    std::vector<ImageEntry> validation = split_validation(images, folders, share, seed);
     // Every folder keeps a picture.
     const auto count_of = [&](const ImageEntry& image) -> int64_t& {
         return folders[static_cast<size_t>(image.folder_idx)].num_images;
@@ -467,7 +473,10 @@ ScanResult scan_plans(const DatasetOptions& options) {
         }
         result.dataset.groups.push_back({plan.batch_size, plan.bucket});
         std::vector<ImageEntry> train_images = add_folders(result.dataset, std::move(train));
-        set_aside(result, train_images, options);
+        set_aside(result,
+                  train_images,
+                  plan.validation_split,
+                  plan.validation_seed.value_or(options.validation_seed));
         const std::vector<ImageEntry> reg_images = add_folders(result.dataset, std::move(reg));
         add_pictures(
             result.dataset, std::move(train_images), reg_images, options.prior_loss_weight);
@@ -483,13 +492,20 @@ ScanResult scan_plans(const DatasetOptions& options) {
 
 }  // namespace
 
+bool DatasetOptions::sets_aside() const {
+    if (plans.empty()) return validation_split > 0;
+    return std::any_of(plans.begin(), plans.end(), [](const DatasetPlan& plan) {
+        return plan.validation_split > 0;
+    });
+}
+
 ScanResult scan_dataset(const DatasetOptions& options) {
     if (!options.plans.empty()) return scan_plans(options);
     ScanResult result;
     auto train = scan_parent(options.train_data_dir, false, options, result.diagnostics);
     if (train.empty()) throw_nothing_found(options.train_data_dir, result.diagnostics);
     std::vector<ImageEntry> train_images = add_folders(result.dataset, std::move(train));
-    set_aside(result, train_images, options);
+    set_aside(result, train_images, options.validation_split, options.validation_seed);
     if (const size_t loose = image_names(options.train_data_dir).size(); loose > 0) {
         warn(result.diagnostics,
              options.train_data_dir,

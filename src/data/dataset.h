@@ -36,10 +36,11 @@ struct DatasetOptions {
     // used then.
     std::string dataset_config = {};
     std::vector<DatasetPlan> plans = {};
-    double validation_split = 0;   // share of each folder that is set aside; 0: none
+    double validation_split = 0;   // of folders that are not described; see DatasetPlan
     uint64_t validation_seed = 0;  // which pictures
-    // Masks of the loss, named as the pictures; empty: none.
-    std::string conditioning_data_dir = {};
+    MaskOptions mask = {};         // of folders that are not described
+
+    [[nodiscard]] bool sets_aside() const;
 };
 
 // One picture. Pictures are kept in training order: train folders, then registered reg pictures.
@@ -52,6 +53,7 @@ struct ImageEntry {
     bool is_reg = false;
     float loss_weight = 1.0F;
     std::string mask_path = {};  // a picture whose red channel weighs the loss; empty: none
+    bool alpha_mask = false;     // without one: the picture's transparency weighs the loss
 };
 
 // Tag and count, in order of first appearance.
@@ -80,6 +82,9 @@ struct ConceptFolder {
     }
     [[nodiscard]] AugmentOptions augment_of(const AugmentOptions& run) const {
         return options ? options->augment : run;
+    }
+    [[nodiscard]] const MaskOptions& mask_of(const MaskOptions& run) const {
+        return options ? options->mask : run;
     }
 };
 

@@ -1,6 +1,9 @@
 // Data sets as a description lists them, and concepts of folder names in captions.
+#include <set>
+
 #include <gtest/gtest.h>
 
+#include "base/error.h"
 #include "base/file.h"
 #include "data/epoch_plan.h"
 #include "data/loader.h"
@@ -99,7 +102,7 @@ TEST_F(DatasetPlanTest, MasksMayHaveEndingsOfLargeLetters) {
     DatasetOptions options;
     options.train_data_dir = join_path(root_, "train");
     options.caption_extension = ".txt";
-    options.conditioning_data_dir = join_path(root_, "masks");
+    options.mask.conditioning_data_dir = join_path(root_, "masks");
     const ScanResult scan = scan_dataset(options);
     EXPECT_EQ(base_name(scan.dataset.images.front().mask_path), "a.PNG");
     EXPECT_EQ(find_picture(join_path(root_, "train/2_zorp/a")), scan.dataset.images.front().path);
@@ -114,13 +117,53 @@ TEST_F(DatasetPlanTest, PicturesThatAreSetAsideHaveMasksToo) {
     DatasetOptions options;
     options.train_data_dir = join_path(root_, "train");
     options.caption_extension = ".txt";
-    options.conditioning_data_dir = join_path(root_, "masks");
+    options.mask.conditioning_data_dir = join_path(root_, "masks");
     options.validation_split = 0.25;
     const ScanResult scan = scan_dataset(options);
     ASSERT_EQ(scan.validation.size(), 1U);
     EXPECT_EQ(scan.validation[0].mask_path,
               join_path(root_, "masks/" + base_name(scan.validation[0].path)));
     EXPECT_EQ(scan.dataset.folders[0].num_images, 3);
+}
+
+TEST_F(DatasetPlanTest, MasksAndValidationByFolderAndDataSet) {
+    for (const char* name : {"a", "b", "c", "d"}) {
+        for (const char* folder : {"cats/", "dogs/", "birds/", "masks/"}) {
+            picture(std::string(folder) + name + ".png", "x");
+        }
+    }
+    SubsetPlan cats = subset("cats");
+    cats.options.mask.conditioning_data_dir = join_path(root_, "masks");
+    SubsetPlan dogs = subset("dogs");
+    dogs.options.mask.alpha = true;
+    DatasetPlan first{.subsets = {cats, dogs}};
+    first.validation_split = 0.25;
+    DatasetOptions options;
+    options.plans = {first, {.subsets = {subset("birds")}}};
+    options.mask.alpha = true;  // of folders that are not described
+    options.validation_split = 0.5;
+    EXPECT_TRUE(options.sets_aside());
+    const ScanResult scan = scan_dataset(options);
+    EXPECT_EQ(scan.dataset.images.size(), 10U);
+    EXPECT_EQ(scan.validation.size(), 2U);
+    for (const std::vector<ImageEntry>* images : {&scan.dataset.images, &scan.validation}) {
+        for (const ImageEntry& image : *images) {
+            const std::string folder = base_name(parent_path(image.path));
+            EXPECT_EQ(!image.mask_path.empty(), folder == "cats");
+            EXPECT_EQ(image.alpha_mask, folder == "dogs");
+        }
+    }
+    // Another seed sets others aside.
+    std::set<std::string> seen;
+    for (const uint64_t seed : {1, 2, 3, 4, 5, 6}) {
+        options.plans[0].validation_seed = seed;
+        seen.insert(scan_dataset(options).validation[0].path);
+    }
+    EXPECT_GT(seen.size(), 1U);
+    options.plans[0].validation_split = 0;
+    EXPECT_FALSE(options.sets_aside());
+    options.plans[1].subsets[0].options.mask.conditioning_data_dir = join_path(root_, "nowhere");
+    EXPECT_THROW(scan_dataset(options), Error);
 }
 
 TEST_F(DatasetPlanTest, SubsetsHaveOptionsOfTheirOwn) {

@@ -1,5 +1,6 @@
 #include "data/loader.h"
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 
@@ -25,16 +26,16 @@ BucketedDataset some_data() {
     return assign_buckets(std::move(dataset), BucketChooser({}));
 }
 
-LoaderOptions some_options(const BucketedDataset& data) {
+LoaderOptions some_options(const BucketedDataset& data, int64_t batch_size = 2) {
     LoaderOptions options;
     options.seed = 42;
-    options.batch_size = 2;
+    options.batch_size = batch_size;
     options.flip_aug = true;
     options.gradient_accumulation_steps = 2;
     options.caption.shuffle_caption = true;
     options.chunks.max_token_length = 225;
-    options.plan =
-        plan_steps(data.num_batches(2), {.gradient_accumulation_steps = 2, .max_train_epochs = 3});
+    options.plan = plan_steps(data.num_batches(batch_size),
+                              {.gradient_accumulation_steps = 2, .max_train_epochs = 3});
     return options;
 }
 
@@ -69,13 +70,17 @@ void expect_same(const Batch& a, const Batch& b) {
     EXPECT_TRUE(same_bytes(a.token_ids, b.token_ids));
 }
 
-TEST(Loader, EachEpochVisitsEveryPictureItsRepeats) {
+class LoaderBatch : public testing::TestWithParam<int64_t> {};
+
+TEST_P(LoaderBatch, EachEpochVisitsEveryPictureItsRepeats) {
     const BucketedDataset data = some_data();
-    Loader loader(data, some_options(data), source_of(data));
+    Loader loader(data, some_options(data, GetParam()), source_of(data));
+    int64_t largest = 0;
     std::map<std::pair<int64_t, int64_t>, int64_t> visits;
     int64_t updates = 0;
     for (const Batch& batch : all_batches(loader)) {
         EXPECT_EQ(batch.step, updates);
+        largest = std::max(largest, batch.size());
         updates += batch.is_update ? 1 : 0;
         EXPECT_EQ(batch.latents.shape(),
                   (Shape{batch.size(), 4, batch.bucket.height_px / 8, batch.bucket.width_px / 8}));
@@ -90,12 +95,15 @@ TEST(Loader, EachEpochVisitsEveryPictureItsRepeats) {
             EXPECT_EQ(batch.loss_weights.data<float>()[n], batch.image_idx[n] == 6 ? 0.5F : 1.0F);
         }
     }
-    EXPECT_EQ(updates, some_options(data).plan.max_train_steps);
+    EXPECT_EQ(updates, some_options(data, GetParam()).plan.max_train_steps);
+    EXPECT_EQ(largest, GetParam());
     for (int64_t epoch = 1; epoch <= 3; ++epoch) {
         for (int64_t image = 0; image < 7; ++image)
             EXPECT_EQ((visits[{epoch, image}]), 1 + image % 3);
     }
 }
+
+INSTANTIATE_TEST_SUITE_P(Sizes, LoaderBatch, testing::Values(1, 2, 4));
 
 TEST(Loader, StartedAnywhereGivesTheSameBatches) {
     const BucketedDataset data = some_data();

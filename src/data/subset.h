@@ -32,9 +32,17 @@ struct AugmentOptions {
     }
 };
 
+// Where the pictures' masks of the loss come from; a mask picture goes before transparency.
+struct MaskOptions {
+    std::string conditioning_data_dir = {};  // pictures named as the training ones; empty: none
+    bool alpha = false;                      // the pictures' transparency
+    [[nodiscard]] bool any() const { return alpha || !conditioning_data_dir.empty(); }
+};
+
 struct SubsetOptions {
     CaptionOptions caption = {};
     AugmentOptions augment = {};
+    MaskOptions mask = {};
 };
 
 // One folder of pictures, whatever its name.
@@ -51,6 +59,8 @@ struct SubsetPlan {
 struct DatasetPlan {
     int64_t batch_size = 1;
     BucketOptions bucket = {};
+    double validation_split = 0;  // share of each folder that is set aside; 0: none
+    std::optional<uint64_t> validation_seed = {};  // none: DatasetOptions'
     std::vector<SubsetPlan> subsets = {};
 };
 

@@ -6,6 +6,9 @@
 
 #include <fmt/format.h>
 
+#include "base/attempt.h"
+#include "base/error.h"
+#include "base/json.h"
 #include "base/words.h"
 #include "text/clip_tokenizer.h"
 #include "text/unicode.h"
@@ -259,6 +262,31 @@ std::string other_meaning(std::string_view trigger) {
     const bool is_word = word.size() > 2 && word.find(' ') == std::string::npos;
     return is_word && kTokenizer.encode(word).size() == 1 ? "one word the model knows"
                                                           : std::string();
+}
+
+std::optional<Diagnostic> advise_on_model(const io::SafetensorsFile& model) {
+    size_t num_models = 0;  // 0: it is not told
+    bool is_merged = false;
+    for (const auto& [key, value] : model.metadata()) {
+        if (key == "modelspec.merged_from" && !value.empty()) {
+            is_merged = true;
+            num_models = std::max(num_models, split(value, ',').size());
+        }
+        if (key == "sd_merge_recipe") is_merged = true;
+        if (key != "sd_merge_models") continue;
+        is_merged = true;
+        Json models;
+        const auto wrong = attempt([&] { models = parse_json(value, key); });
+        if (!wrong && models.is_object()) num_models = std::max(num_models, models.size());
+    }
+    if (!is_merged) return std::nullopt;
+    return Diagnostic{Severity::kNote,
+                      "pretrained_model_name_or_path",
+                      num_models > 1
+                          ? fmt::format("this base model was merged from {} models", num_models)
+                          : std::string("this base model was merged from others"),
+                      "heavily merged models seem to overfit sooner: watch the validation loss "
+                      "(validation_split), or train on a model that is no merge"};
 }
 
 Diagnostics advise(const TrainOptions& options,

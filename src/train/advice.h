@@ -2,17 +2,20 @@
 // of the concepts, regularisation pictures, triggers that mean something already.
 // Notes only; nothing here stops a run.
 // Threads  pure.
-// Source   the guide's items on training data and length (requirements M114, M118 to M122, M130,
+// Source   the guide's items on training data and length (requirements M107, M114, M118 to M122,
+// M130,
 //          M134, M135, M139).
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/diagnostic.h"
 #include "data/epoch_plan.h"
 #include "data/steps.h"
+#include "io/safetensors.h"
 #include "train/train_options.h"
 
 namespace lora::train {
@@ -34,6 +37,10 @@ struct RepeatRange {
 // What else a trigger means; empty when nothing comes to mind. "a tag of its own" for words of
 // everyday captions, "one word the model knows" for what the tokenizer keeps whole.
 [[nodiscard]] std::string other_meaning(std::string_view trigger);
+
+// A note when the file's metadata tells that the base model was merged from others: by the words of
+// AUTOMATIC1111's merger and of modelspec.
+[[nodiscard]] std::optional<Diagnostic> advise_on_model(const io::SafetensorsFile& model);
 
 [[nodiscard]] Diagnostics advise(const TrainOptions& options,
                                  const data::BucketedDataset& data,

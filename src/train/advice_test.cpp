@@ -5,6 +5,14 @@
 namespace lora::train {
 namespace {
 
+// Written, read back, and taken for a base model.
+std::optional<Diagnostic> advice_on(const io::Metadata& metadata) {
+    const std::string path = testing::TempDir() + "merged.safetensors";
+    const Tensor tensor = Tensor::from_floats({1}, std::vector<float>{1});
+    io::write_safetensors(path, std::vector<io::NamedTensor>{{"x", tensor.view()}}, metadata);
+    return advise_on_model(io::SafetensorsFile::open(path));
+}
+
 // A data set of folders given as {name, trigger, pictures, repeats}.
 struct Folder {
     std::string name;
@@ -57,6 +65,24 @@ bool says(const Diagnostics& list, std::string_view text) {
 }
 
 // M130: epochs times repeats within 50 to 100; M134: repeats by the number of pictures.
+// Test of M107: a note when the metadata shows a merge.
+TEST(Advice, MergedBaseModels) {
+    EXPECT_FALSE(advice_on({}));
+    EXPECT_FALSE(advice_on({{"modelspec.title", "a mix"}, {"modelspec.merged_from", ""}}));
+    // As AUTOMATIC1111's merger writes it.
+    const auto two = advice_on({{"sd_merge_recipe", R"({"type": "webui"})"},
+                                {"sd_merge_models", R"({"aa": {"name": "x"}, "bb": {}})"}});
+    ASSERT_TRUE(two.has_value());
+    EXPECT_EQ(two->severity, Severity::kNote);
+    EXPECT_EQ(two->text, "this base model was merged from 2 models");
+    EXPECT_NE(two->hint.find("overfit"), std::string::npos);
+    EXPECT_EQ(advice_on({{"modelspec.merged_from", "a, b, c"}})->text,
+              "this base model was merged from 3 models");
+    // Words that are no JSON still tell that there was a merge.
+    EXPECT_EQ(advice_on({{"sd_merge_models", "[[["}})->text,
+              "this base model was merged from others");
+}
+
 TEST(Advice, EpochsTimesRepeats) {
     EXPECT_TRUE(advice({{"5_zorp", "zorp", 24, 5}}, 12).empty());
     EXPECT_TRUE(advice({{"5_zorp", "zorp", 24, 5}}, 10).empty());

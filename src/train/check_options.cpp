@@ -79,7 +79,8 @@ private:
                                name),
                    "set cache_latents to false, or leave it out");
         }
-        if (o_.loss.has_mask() && (l.random_crop || l.face_crop_aug_range)) {
+        if ((o_.loss.masked_loss || o_.loss.alpha_mask) &&
+            (l.random_crop || l.face_crop_aug_range)) {
             refuse(l.random_crop ? "random_crop" : "face_crop_aug_range",
                    "masks of the loss do not follow crops that differ from draw to draw",
                    "leave random_crop and face_crop_aug_range out, or masked_loss and alpha_mask");
@@ -169,8 +170,8 @@ private:
         judge("huber_schedule", [&] { (void)huber_options(o_.loss); });
         if (!(o_.loss.huber_c > 0)) refuse("huber_c", "huber_c is not above 0");
         if (!(o_.loss.huber_scale > 0)) refuse("huber_scale", "huber_scale is not above 0");
-        if (o_.loss.masked_loss && !o_.loss.alpha_mask &&
-            o_.dataset.conditioning_data_dir.empty()) {
+        if (o_.loss.masked_loss && !o_.loss.alpha_mask && !o_.loss.folder_masks &&
+            o_.dataset.mask.conditioning_data_dir.empty()) {
             refuse("masked_loss",
                    "masked_loss has no masks",
                    "--conditioning_data_dir names the folder of mask pictures; or take "

@@ -101,10 +101,10 @@ struct UnreadablePicture {
 // What the encoder's weights take in the type of its computations.
 [[nodiscard]] size_t encoder_weight_bytes(const EncodeRequest& request);
 
-// Puts the mask of every picture that has one into the store: the mask picture's, or with `alpha`
-// the transparency of the others. Kept in cache_dir like latents.
+// Puts the mask of every picture that has one into the store: the mask picture's, or its
+// transparency. Kept in cache_dir like latents.
 // Errors   kData when a mask cannot be read or has another size than its picture.
-void load_loss_masks(const EncodeRequest& request, bool alpha, LatentStore& store);
+void load_loss_masks(const EncodeRequest& request, LatentStore& store);
 
 // Arena of the VAE encoder for the largest bucket, planned only.
 // Errors   kOutOfMemory when the request's limit is too small for one picture.

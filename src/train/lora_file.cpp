@@ -68,6 +68,17 @@ DType save_dtype(const std::string& save_precision) {
         .with_hint("one of: fp16, bf16, float");
 }
 
+size_t lora_file_bytes(const Network& network, DType dtype) {
+    size_t bytes = 0;
+    for (const ParameterEntry& entry : network.entries()) {
+        bytes += static_cast<size_t>(entry.count) * dtype_bytes(dtype);
+    }
+    for (const LoraModule& module : network.modules()) {
+        bytes += dtype_bytes(module.kind == nn::LoraKind::kIa3 ? DType::kI64 : dtype);
+    }
+    return bytes;
+}
+
 void save_lora(const std::string& path,
                const Network& network,
                std::span<const float> values,

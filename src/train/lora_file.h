@@ -17,6 +17,9 @@ namespace lora::train {
 // "fp16", "bf16", "float" or "" (as in memory: fp32). Errors  kConfig.
 [[nodiscard]] DType save_dtype(const std::string& save_precision);
 
+// The tensors' bytes of a file that save_lora would write.
+[[nodiscard]] size_t lora_file_bytes(const Network& network, DType dtype);
+
 // Writes the network; `values` is the flat buffer. The `sshs_*` hashes are added to `metadata`. A
 // path that ends otherwise than in .safetensors becomes a PyTorch file, which has no place for
 // metadata.

@@ -16,7 +16,7 @@ namespace {
 
 class MaskLoader {
 public:
-    MaskLoader(const EncodeRequest& request, bool alpha) : request_(request), alpha_(alpha) {}
+    explicit MaskLoader(const EncodeRequest& request) : request_(request) {}
 
     void run(LatentStore& store) {
         const auto count = request_.data->dataset.images.size();
@@ -37,7 +37,7 @@ private:
     // `content`: the picture's hash, when the encoding of latents has made it.
     [[nodiscard]] std::optional<Tensor> mask_of(size_t idx, const std::string& content) const {
         const data::ImageEntry& entry = request_.data->dataset.images[idx];
-        if (entry.mask_path.empty() && !alpha_) return std::nullopt;
+        if (entry.mask_path.empty() && !entry.alpha_mask) return std::nullopt;
         const data::BucketChoice& choice = request_.data->choices[idx];
         const int64_t unit = request_.vae.px_per_latent();
         const Shape shape{choice.bucket.height_px / unit, choice.bucket.width_px / unit};
@@ -76,13 +76,12 @@ private:
     }
 
     const EncodeRequest& request_;
-    bool alpha_;
 };
 
 }  // namespace
 
-void load_loss_masks(const EncodeRequest& request, bool alpha, LatentStore& store) {
-    MaskLoader(request, alpha).run(store);
+void load_loss_masks(const EncodeRequest& request, LatentStore& store) {
+    MaskLoader(request).run(store);
 }
 
 }  // namespace lora::train

@@ -195,6 +195,30 @@ TEST_F(MonitorTest, PicturesAreSetAsideAndMeasured) {
     EXPECT_NE(other.validations[0].loss, told.validations[0].loss);
 }
 
+// One data set of a description sets pictures aside, the other none.
+TEST_F(MonitorTest, OneDataSetIsValidated) {
+    TrainOptions o = probed("one data set");
+    o.monitor.probe_every_n_steps = 0;
+    o.length.max_train_epochs = 1;
+    o.dataset.train_data_dir.clear();
+    o.dataset.dataset_config = "a description";
+    for (const char* name : {"cats", "dogs"}) {
+        const std::string folder = join_path(root_, name);
+        make_directories(folder);
+        for (const char* picture : {"a.png", "b.png"}) {
+            write_tiny_picture(join_path(folder, picture), 64, 7);
+        }
+        o.dataset.plans.push_back({.batch_size = 1,
+                                   .bucket = o.bucket,
+                                   .subsets = {{.image_dir = folder, .class_tokens = "x"}}});
+    }
+    o.dataset.plans[1].validation_split = 0.5;
+    Told told;
+    train(o, told.sink);
+    EXPECT_EQ(told.steps.size(), 3U);
+    EXPECT_EQ(told.validations.size(), 1U);
+}
+
 TEST_F(MonitorTest, ValidationTimestepsAreTheInnerOnesOfSix) {
     EXPECT_EQ(validation_timesteps(0, 1000), (std::vector<int64_t>{200, 400, 600, 800}));
     EXPECT_EQ(validation_timesteps(100, 600), (std::vector<int64_t>{200, 300, 400, 500}));

@@ -161,7 +161,7 @@ TEST_F(NetworkTraining, MasksWeighTheLoss) {
     make_directories(join_path(masks, "2_dot"));
     o.loss.masked_loss = true;
     EXPECT_NE(message_of(o).find("masked_loss has no masks"), std::string::npos);
-    o.dataset.conditioning_data_dir = masks;
+    o.dataset.mask.conditioning_data_dir = masks;
     EXPECT_NE(message_of(o).find("3 pictures have no mask"), std::string::npos);
     // Half grey counts half, everywhere.
     io::write_png(join_path(masks, "2_dot/0.png"), grey(64, 51));
@@ -184,6 +184,70 @@ TEST_F(NetworkTraining, MasksWeighTheLoss) {
     const double left = losses_of(o)[0];
     EXPECT_GT(left, 0.2 * whole[0]);
     EXPECT_LT(left, 0.8 * whole[0]);
+}
+
+// Test of M75 and M147: regularisation pictures count prior_loss_weight times as much.
+TEST_F(NetworkTraining, RegularisationCountsAtItsWeight) {
+    for (const char* name : {"weighed/1_dot", "weighed_reg/1_dots"}) {
+        const std::string folder = join_path(root_, name);
+        make_directories(folder);
+        write_tiny_picture(join_path(folder, "dot.png"), 64, 7);
+    }
+    TrainOptions o = options("weighed_out");
+    o.length = {.max_train_steps = 2};
+    o.latents.train_batch_size = 1;
+    o.optimizer.learning_rate = 1e-12;
+    o.dataset.train_data_dir = join_path(root_, "weighed");
+    o.dataset.reg_data_dir = join_path(root_, "weighed_reg");
+    const std::vector<double> whole = losses_of(o);
+    o.dataset.prior_loss_weight = 0.3;
+    const std::vector<double> part = losses_of(o);
+    std::vector<double> ratios{part.at(0) / whole.at(0), part.at(1) / whole.at(1)};
+    std::sort(ratios.begin(), ratios.end());
+    EXPECT_NEAR(ratios[0], 0.3, 1e-6);
+    EXPECT_NEAR(ratios[1], 1, 1e-6);
+}
+
+// Masks of one described folder weigh its pictures alone.
+TEST_F(NetworkTraining, MasksOfOneFolder) {
+    const std::string masks = join_path(root_, "masks of a folder");
+    std::vector<data::SubsetPlan> subsets;
+    for (const char* name : {"masked", "free"}) {
+        const std::string folder = join_path(root_, name);
+        make_directories(folder);
+        write_tiny_picture(join_path(folder, "dot.png"), 64, 7);
+        write_file_atomically(join_path(folder, "dot.txt"), "dot");
+        subsets.push_back({.image_dir = folder, .num_repeats = 1, .caption_extension = ".txt"});
+    }
+    make_directories(masks);
+    io::write_png(join_path(masks, "dot.png"), grey(64, 51));
+    TrainOptions o = options("folder_masks");
+    o.length = {.max_train_steps = 2};
+    o.latents.train_batch_size = 1;
+    o.optimizer.learning_rate = 1e-12;
+    o.dataset.train_data_dir.clear();
+    o.dataset.dataset_config = "a description";
+    const auto losses = [&] {
+        o.dataset.plans = {{.batch_size = 1, .bucket = o.bucket, .subsets = subsets}};
+        return losses_of(o);
+    };
+    const std::vector<double> whole = losses();
+    subsets[0].options.mask.conditioning_data_dir = masks;
+    o.loss.masked_loss = true;
+    o.loss.folder_masks = true;
+    const std::vector<double> part = losses();
+    std::vector<double> ratios;
+    for (size_t i = 0; i < 2; ++i) ratios.push_back(part[i] / whole[i]);
+    std::sort(ratios.begin(), ratios.end());
+    EXPECT_NEAR(ratios[0], 0.2, 1e-6);
+    EXPECT_NEAR(ratios[1], 1, 1e-6);
+    // Crops that differ from draw to draw are refused in the folder with masks, not in the other.
+    o.latents.cache_latents = false;
+    subsets[1].options.augment.random_crop = true;
+    losses();
+    subsets[0].options.augment.random_crop = true;
+    o.dataset.plans = {{.batch_size = 1, .bucket = o.bucket, .subsets = subsets}};
+    EXPECT_NE(message_of(o).find("do not follow the crops"), std::string::npos);
 }
 
 // The pictures of the fixture have no transparency: nothing changes.

@@ -40,12 +40,17 @@ struct Pool {
 };
 
 // The fullest buckets first.
-std::vector<Pool> fullest_buckets(const data::BucketedDataset& data) {
+std::vector<Pool> fullest_buckets(const data::BucketedDataset& data,
+                                  const std::vector<int64_t>& wanted) {
     std::vector<Pool> pools(data.buckets.size());
     for (size_t b = 0; b < pools.size(); ++b) pools[b].bucket_idx = static_cast<int64_t>(b);
     for (size_t i = 0; i < data.dataset.images.size(); ++i) {
         if (data.dataset.images[i].is_reg) continue;
-        pools[static_cast<size_t>(data.bucket_idx[i])].images.push_back(static_cast<int64_t>(i));
+        const auto idx = static_cast<int64_t>(i);
+        if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), idx) == wanted.end()) {
+            continue;
+        }
+        pools[static_cast<size_t>(data.bucket_idx[i])].images.push_back(idx);
     }
     std::erase_if(pools, [](const Pool& pool) { return pool.images.empty(); });
     std::stable_sort(pools.begin(), pools.end(), [](const Pool& a, const Pool& b) {
@@ -89,7 +94,7 @@ ProbePlanOptions probe_budget(int64_t run_samples, int64_t batch_size, bool want
 
 ProbePlan plan_probe(const data::BucketedDataset& data, const ProbePlanOptions& options) {
     ProbePlan plan;
-    std::vector<Pool> pools = fullest_buckets(data);
+    std::vector<Pool> pools = fullest_buckets(data, options.images);
     if (options.num_samples == 0 || pools.empty()) return plan;
     const int64_t num_batches = std::max<int64_t>(1, options.num_samples / options.batch_size);
     int64_t sample = 0;

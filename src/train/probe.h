@@ -40,6 +40,7 @@ struct ProbePlanOptions {
     int64_t num_repeated = 0;
     int64_t min_timestep = 0;
     int64_t max_timestep = 1000;
+    std::vector<int64_t> images = {};  // of these pictures alone; empty: of all
 };
 // How many questions a run of so many samples (updates times pictures) can afford: some 1 % of its
 // time for the base model; so few repeated ones that a dozen evaluations stay below 2 %. None for

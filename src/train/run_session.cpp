@@ -166,6 +166,66 @@ struct TrainingRun::Impl::Session {
                               .evaluator = run.evaluator.get()});
     }
 
+    // Losses of the base model for these questions, with the captions of `data`.
+    [[nodiscard]] std::vector<double> base_losses(const data::BucketedDataset& data,
+                                                  const ProbePlan& plan) {
+        Probe asked({.data = &data,
+                     .loader = run.loader_options({}),
+                     .latents = source_of(latents),
+                     .fill_masks = masks_of(latents),
+                     .loss = &run.options.loss,
+                     .seed = run.identity.seed,
+                     .evaluator = run.evaluator.get(),
+                     .buffers = &buffers},
+                    plan);
+        asked.measure_base(without_effect);
+        std::vector<double> losses;
+        for (const ExpectedLoss::Point& point : asked.expected().points()) {
+            losses.push_back(point.loss);
+        }
+        return losses;
+    }
+
+    std::vector<TagKnowledge> check_tags(const std::stop_token& stop) {
+        constexpr int64_t kQuestions = 16;
+        if (!run.evaluator) {
+            throw Error(run.changes_pixels() ? ErrorCode::kConfig : ErrorCode::kOutOfMemory,
+                        run.changes_pixels()
+                            ? "tags cannot be checked on pictures that differ at every draw"
+                            : "the device has no room for asking the base model");
+        }
+        const data::CaptionOptions& captions = run.options.caption;
+        data::BucketedDataset altered = run.data;
+        std::vector<TagKnowledge> found;
+        const std::vector<TagUse> uses = tags_of(run.data.dataset, captions);
+        for (const TagUse& use : uses) {
+            if (stop.stop_requested()) throw Error(ErrorCode::kCancelled, "stopped");
+            const int64_t batch = run.options.latents.train_batch_size;
+            const ProbePlan plan = plan_probe(run.data,
+                                              {.batch_size = batch,
+                                               .num_samples = std::max(kQuestions, batch),
+                                               .num_repeated = batch,
+                                               .min_timestep = run.options.loss.min_timestep,
+                                               .max_timestep = run.options.loss.max_timestep,
+                                               .images = use.images});
+            for (const int64_t image : use.images) {
+                data::ImageEntry& entry = altered.dataset.images[static_cast<size_t>(image)];
+                entry.caption =
+                    without_tag(entry.caption,
+                                use.tag,
+                                altered.dataset.caption_of(entry, captions).caption_separator);
+            }
+            found.push_back(
+                judge_tag(use, base_losses(run.data, plan), base_losses(altered, plan)));
+            for (const int64_t image : use.images) {
+                const auto idx = static_cast<size_t>(image);
+                altered.dataset.images[idx].caption = run.data.dataset.images[idx].caption;
+            }
+            events.on_event(PrecomputeProgress{std::ssize(found), std::ssize(uses)});
+        }
+        return found;
+    }
+
     [[nodiscard]] Monitor make_monitor() {
         return Monitor({.options = &run.options.monitor,
                         .probe = probe.get(),
@@ -301,6 +361,11 @@ void TrainingRun::Impl::compile_evaluator(WeightStore& weights, const ParameterB
     if (wrong->code() != ErrorCode::kOutOfMemory) throw *wrong;
     log::warning("no room for measuring the loss while training: {}", wrong->message());
     evaluator.reset();
+}
+
+std::vector<TagKnowledge> TrainingRun::Impl::check_tags(const std::stop_token& stop,
+                                                        EventSink& events) {
+    return Session(*this, events).check_tags(stop);
 }
 
 RunResult TrainingRun::Impl::train(const std::stop_token& stop, EventSink& events) {

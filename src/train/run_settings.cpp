@@ -88,10 +88,11 @@ void add_folder_settings(const data::BucketedDataset& data, Settings& s) {
         const data::DatasetGroup& group =
             data.dataset.groups[static_cast<size_t>(folder.dataset_idx)];
         s[fmt::format("dataset_config {} {}", i + 1, folder.name)] =
-            fmt::format("batch_size={} {} {}",
+            fmt::format("batch_size={} {} {}{}",
                         group.batch_size,
                         augment_settings(folder.options->augment),
-                        caption_settings(folder.options->caption));
+                        caption_settings(folder.options->caption),
+                        folder.options->mask.alpha ? " alpha_mask=true" : "");
     }
 }
 
@@ -250,6 +251,7 @@ data::DatasetOptions dataset_options(const TrainOptions& options, uint64_t seed)
     data::DatasetOptions wanted = options.dataset;
     wanted.validation_split = options.monitor.validation_split;
     wanted.validation_seed = options.monitor.validation_seed.value_or(seed);
+    wanted.mask.alpha = options.loss.alpha_mask;
     return wanted;
 }
 

@@ -110,7 +110,7 @@ void TrainingRun::Impl::drop_pictures(const std::vector<UnreadablePicture>& unre
 }
 
 void TrainingRun::Impl::add_masks(const EncodeRequest& request, LatentStore& store) const {
-    if (options.loss.has_mask()) load_loss_masks(request, options.loss.alpha_mask, store);
+    if (options.loss.has_mask()) load_loss_masks(request, store);
 }
 
 LatentStore TrainingRun::Impl::encode(EventSink& events) {
@@ -300,6 +300,11 @@ void TrainingRun::Impl::compile_step(WeightStore& weights, const ParameterBuffer
         if (wrong->code() != ErrorCode::kOutOfMemory) throw *wrong;
         make_smaller(*wrong);
     }
+}
+
+std::vector<TagKnowledge> TrainingRun::check_tags(const std::stop_token& stop, EventSink& events) {
+    log_diagnostics(impl_->plan.warnings);
+    return impl_->check_tags(stop, events);
 }
 
 RunResult TrainingRun::train(const std::stop_token& stop, EventSink& events) {

@@ -57,6 +57,21 @@ protected:
     }
 };
 
+// Test of M125: what the screen and other programs have taken of a card is shown apart from what
+// the run will take, and what it took is told at the end.
+TEST_F(SurvivalTest, MemoryOfTheRunAndOfOthers) {
+    TestDevice device;
+    device.memory = {.total_bytes = size_t{8} << 30U, .taken_bytes = size_t{1} << 30U};
+    const auto run = TrainingRun::open(constant("memory"), device);
+    ASSERT_TRUE(run->plan().device_memory.has_value());
+    EXPECT_EQ(run->plan().device_memory->total_bytes, size_t{8} << 30U);
+    EXPECT_EQ(run->plan().device_memory->taken_bytes, size_t{1} << 30U);
+    EXPECT_TRUE(run->plan().peak_includes_weights);
+    const size_t planned = run->plan().planned_peak_bytes;
+    device.memory->taken_bytes = size_t{5} << 30U;  // no part of the peak
+    EXPECT_EQ(TrainingRun::open(constant("memory"), device)->plan().planned_peak_bytes, planned);
+}
+
 TEST_F(SurvivalTest, OneLossThatIsNotFiniteCostsTheStepsSinceTheLastGoodState) {
     TestDevice device;
     device.change_loss = [](int64_t run, float loss) { return run == 3 ? kNan : loss; };

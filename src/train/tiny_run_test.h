@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <stop_token>
 #include <string>
@@ -46,7 +47,9 @@ public:
         return own_->device_description();
     }
     [[nodiscard]] DType preferred_dtype() const override { return own_->preferred_dtype(); }
-    [[nodiscard]] bool supports(DType dtype) const override { return own_->supports(dtype); }
+    [[nodiscard]] bool supports(DType dtype) const override {
+        return own_->supports(dtype) && (!only_fp32 || dtype == DType::kF32);
+    }
     [[nodiscard]] const plan::Capabilities& capabilities() const override {
         return own_->capabilities();
     }
@@ -61,7 +64,12 @@ public:
         plan::MemoryPlan plan, const backend::Bindings& bindings) override;
     [[nodiscard]] size_t persistent_bytes() const override { return own_->persistent_bytes(); }
     [[nodiscard]] bool has_own_memory() const override { return true; }
+    [[nodiscard]] std::optional<backend::DeviceMemory> device_memory() const override {
+        return memory;
+    }
 
+    bool only_fp32 = false;
+    std::optional<backend::DeviceMemory> memory;
     size_t room = SIZE_MAX;      // for the arena of a training step
     std::vector<size_t> arenas;  // of the training steps that were compiled, or not
     // Called with the number of the run (from 0) and the batch before a training step; may throw.

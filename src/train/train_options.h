@@ -102,9 +102,10 @@ struct LossOptions {
     std::string huber_schedule = "snr";
     double huber_c = 0.1;
     double huber_scale = 1;
-    bool masked_loss = false;  // by the pictures of dataset.conditioning_data_dir
-    bool alpha_mask = false;   // by the pictures' transparency
-    [[nodiscard]] bool has_mask() const { return masked_loss || alpha_mask; }
+    bool masked_loss = false;   // by the pictures of dataset.mask.conditioning_data_dir
+    bool alpha_mask = false;    // by the pictures' transparency
+    bool folder_masks = false;  // some described folder has masks of its own
+    [[nodiscard]] bool has_mask() const { return masked_loss || alpha_mask || folder_masks; }
 };
 
 struct LengthOptions {
@@ -174,6 +175,7 @@ struct MonitorOptions {
     int64_t validate_every_n_epochs = 1;
     int64_t validate_every_n_steps = 0;  // 0: at the ends of epochs only
     int64_t max_validation_steps = 0;    // batches; 0: all
+    bool asks_every_bucket = false;      // not the three fullest alone, for tag_check.h
 };
 
 struct LogOptions {

@@ -11,6 +11,7 @@
 #include "base/words.h"
 #include "train/advice.h"
 #include "train/internal/training_run_impl.h"
+#include "train/lora_file.h"
 #include "train/network_args.h"
 #include "train/run_settings.h"
 #include "train/state_folders.h"
@@ -98,6 +99,7 @@ void TrainingRun::Impl::open_model() {
     }
     dtype = compute_dtype(options.device, *backend, plan.warnings);
     settle_model_options();
+    if (auto note = advise_on_model(*model_file)) plan.warnings.push_back(std::move(*note));
 }
 
 void TrainingRun::Impl::settle_model_options() {
@@ -155,9 +157,10 @@ void TrainingRun::Impl::settle_model_options() {
 }
 
 void TrainingRun::Impl::scan() {
-    data::ScanResult found = data::scan_dataset(dataset_options(options, identity.seed));
+    const data::DatasetOptions wanted = dataset_options(options, identity.seed);
+    data::ScanResult found = data::scan_dataset(wanted);
     plan.warnings.insert(plan.warnings.end(), found.diagnostics.begin(), found.diagnostics.end());
-    if (options.monitor.validation_split > 0) {
+    if (wanted.sets_aside()) {
         if (found.validation.empty()) {
             plan.warnings.push_back({Severity::kWarning,
                                      "validation_split",
@@ -179,12 +182,13 @@ void TrainingRun::Impl::scan() {
     fill_in_prompts(data.dataset, options.sample.prompts);
     for (const data::ConceptFolder& folder : data.dataset.folders) {
         const data::AugmentOptions a = folder.augment_of(options.latents.augment());
-        if (!options.loss.has_mask() || !(a.random_crop || a.face_crop_aug_range)) continue;
+        const bool has_mask = folder.mask_of(wanted.mask).any();
+        if (!has_mask || !(a.random_crop || a.face_crop_aug_range)) continue;
         throw Error(ErrorCode::kConfig,
                     fmt::format("masks of the loss do not follow the crops of {}, which differ "
                                 "from draw to draw",
                                 folder.path))
-            .with_hint("leave random_crop and face_crop_aug_range out, or masked_loss");
+            .with_hint("leave random_crop and face_crop_aug_range out there, or its masks");
     }
     if (changes_pixels() && options.latents.cache_latents) {
         throw Error(ErrorCode::kConfig,
@@ -394,6 +398,10 @@ void TrainingRun::Impl::make_evaluator() {
                 shape_of(data.buckets[bucket].size, std::ssize(question.pictures.slots)));
         }
         for (const StepShape& shape : shapes_of(validation)) evaluator->add_shape(shape);
+        if (!options.monitor.asks_every_bucket) return;
+        for (const data::BucketUse& use : data.buckets) {
+            evaluator->add_shape(shape_of(use.size, use.batch(batch)));
+        }
     });
     if (!wrong) return;
     if (wrong->code() != ErrorCode::kOutOfMemory) throw *wrong;
@@ -452,6 +460,8 @@ void TrainingRun::Impl::fill_plan() {
     plan.epochs = steps.num_epochs;
     plan.steps_per_epoch = steps.steps_per_epoch;
     plan.num_parameters = step->model().network.num_parameters();
+    plan.file_bytes =
+        lora_file_bytes(step->model().network, save_dtype(options.save.save_precision));
     plan.weight_bytes = weight_bytes(step->model());
     const StepMemory memory = step_memory(step->model());
     const size_t inputs = step->input_bytes() + (evaluator ? evaluator->input_bytes() : 0);
@@ -462,6 +472,7 @@ void TrainingRun::Impl::fill_plan() {
                                   ? std::max(step->arena_bytes() + beside, encoding)
                                   : std::max(step->arena_bytes(), encoding) + beside;
     plan.peak_includes_weights = backend->has_own_memory();
+    plan.device_memory = backend->device_memory();
     plan.slowdown = step->slowdown();
     if (changes_pixels() && backend->has_own_memory()) {
         plan.planned_peak_bytes += encoder_weight_bytes(encode_request());  // they stay

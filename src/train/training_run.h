@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "base/diagnostic.h"
 #include "train/events.h"
 #include "train/monitor.h"
+#include "train/tag_check.h"
 #include "train/train_options.h"
 
 namespace lora::train {
@@ -46,10 +48,13 @@ struct RunPlan {
     int64_t steps_per_epoch = 0;
     size_t planned_peak_bytes = 0;       // exact but for what a card's driver rounds up
     bool peak_includes_weights = false;  // on a device with memory of its own
-    size_t weight_bytes = 0;             // frozen weights of UNet and text encoder
-    double slowdown = 1;                 // estimated: a step under max_memory, over one without
+    // Of the device's own memory, when it has some; what others had taken is not in the peak.
+    std::optional<backend::DeviceMemory> device_memory;
+    size_t weight_bytes = 0;  // frozen weights of UNet and text encoder
+    double slowdown = 1;      // estimated: a step under max_memory, over one without
     double estimated_s = 0;
     int64_t num_parameters = 0;  // trainable
+    size_t file_bytes = 0;       // of the finished file's tensors; its header is a few KiB
     std::vector<FolderPreview> folders;
     Diagnostics warnings;  // and notes
 };
@@ -78,6 +83,12 @@ public:
     // Encodes pictures, trains, saves. A stop request ends after the running step: the state is
     // saved and Error{kCancelled} thrown.
     RunResult train(const std::stop_token& stop, EventSink& events);
+    // Encodes pictures and asks the base model about every tag (tag_check.h) instead of training;
+    // only the cache of latents is written. Wants probe_every_n_steps above 0 and
+    // asks_every_bucket.
+    // Errors  kConfig where pictures differ at every draw; kOutOfMemory; kCancelled.
+    [[nodiscard]] std::vector<TagKnowledge> check_tags(const std::stop_token& stop,
+                                                       EventSink& events);
 
 private:
     struct Impl;

@@ -163,6 +163,44 @@ TEST_F(TrainingRunTest, TextEncoderCanStayFrozen) {
     for (const io::TensorInfo& info : file.tensors()) {
         EXPECT_TRUE(info.name.starts_with("lora_unet_")) << info.name;
     }
+    // In less memory (M35), and of the size that was told before (M129).
+    TrainOptions both = o;
+    both.network.network_train_unet_only = false;
+    TestDevice device;
+    const RunPlan plan = TrainingRun::open(o, device)->plan();
+    EXPECT_LT(plan.planned_peak_bytes, TrainingRun::open(both, device)->plan().planned_peak_bytes);
+    EXPECT_EQ(plan.file_bytes, file.data_section().size());
+}
+
+// Test of M36.
+TEST_F(TrainingRunTest, TheUNetCanStayFrozen) {
+    TrainOptions o = options("text_encoder_only");
+    o.network.network_train_text_encoder_only = true;
+    o.length = {.max_train_steps = 1};
+    const auto file = io::SafetensorsFile::open(train(o).output_file);
+    EXPECT_FALSE(file.tensors().empty());
+    for (const io::TensorInfo& info : file.tensors()) {
+        EXPECT_TRUE(info.name.starts_with("lora_te_")) << info.name;
+    }
+}
+
+// Test of M34: a type that the device has not is noted, and the run goes on in one that it has.
+TEST_F(TrainingRunTest, TypesThatADeviceHasNot) {
+    for (const char* wanted : {"bf16", "fp16"}) {
+        TrainOptions o = options("types");
+        o.device.mixed_precision = wanted;
+        o.length = {.max_train_steps = 1};
+        TestDevice device;
+        device.only_fp32 = true;
+        const auto run = TrainingRun::open(o, device);
+        const Diagnostics& found = run->plan().warnings;
+        const bool is_noted = std::any_of(found.begin(), found.end(), [](const Diagnostic& d) {
+            return d.severity == Severity::kNote && d.place == "mixed_precision";
+        });
+        EXPECT_TRUE(is_noted) << wanted;
+        CallbackSink nothing([](const Event&) {});
+        EXPECT_EQ(run->train({}, nothing).steps, 1);
+    }
 }
 
 // "stop training a part after N epochs": from then on it is the one that was saved, and the other
@@ -280,6 +318,25 @@ TEST_F(TrainingRunTest, GoesOnFromAFile) {
     EXPECT_THROW(train(o), Error);  // another rank
     o.network.dim_from_weights = true;
     o.optimizer.learning_rate = 1e-12;
+    // Its first loss is that of the base model with this LoRA in it (M54).
+    const auto first_loss = [](const TrainOptions& wanted) {
+        std::optional<double> loss;
+        CallbackSink sink([&](const Event& event) {
+            const auto* step = std::get_if<StepDone>(&event);
+            if (step != nullptr && !loss) loss = step->loss;
+        });
+        train(wanted, sink);
+        return loss.value_or(0);
+    };
+    TrainOptions merged = o;
+    merged.save.output_dir = join_path(root_, "merged");
+    merged.network.network_weights.clear();
+    merged.network.dim_from_weights = false;
+    const double plain = first_loss(merged);
+    merged.network.base_weights = {first};
+    const double with_lora = first_loss(merged);
+    EXPECT_NE(with_lora, plain);
+    EXPECT_NEAR(first_loss(o), with_lora, 1e-3 * std::abs(with_lora - plain) + 1e-6);
     const auto before = io::SafetensorsFile::open(first);
     const auto after = io::SafetensorsFile::open(train(o).output_file);
     ASSERT_EQ(before.tensors().size(), after.tensors().size());

@@ -14,9 +14,10 @@ constexpr double kMostSlowdown = 1.3;
 BatchChoice choose_batch(uint64_t max_memory_bytes,
                          const backend::Backend& backend,
                          const std::function<std::unique_ptr<train::TrainingRun>(int64_t)>& open) {
-    const uint64_t limit = max_memory_bytes > 0       ? max_memory_bytes
-                           : backend.has_own_memory() ? 0
-                                                      : look_at_machine().free_memory_bytes;
+    const auto card = backend.device_memory();
+    const uint64_t limit = max_memory_bytes > 0 ? max_memory_bytes
+                           : card               ? card->total_bytes - card->taken_bytes
+                                                : look_at_machine().free_memory_bytes;
     for (const int64_t batch : {4, 2, 1}) {
         std::unique_ptr<train::TrainingRun> run;
         const auto wrong = attempt([&] { run = open(batch); });

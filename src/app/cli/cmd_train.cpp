@@ -78,6 +78,11 @@ OrderedJson plan_json(const train::RunPlan& plan, const Diagnostics& findings) {
                            {"height", bucket.size.height_px},
                            {"count", bucket.count}});
     }
+    OrderedJson memory;  // null without a card
+    if (plan.device_memory) {
+        memory = {{"total_bytes", plan.device_memory->total_bytes},
+                  {"taken_bytes", plan.device_memory->taken_bytes}};
+    }
     OrderedJson texts = OrderedJson::array();
     OrderedJson notes = OrderedJson::array();
     for (const Diagnostic& d : findings) {
@@ -90,9 +95,11 @@ OrderedJson plan_json(const train::RunPlan& plan, const Diagnostics& findings) {
             {"epochs", plan.epochs},
             {"planned_peak_bytes", plan.planned_peak_bytes},
             {"peak_includes_weights", plan.peak_includes_weights},
+            {"device_memory", memory},
             {"slowdown", plan.slowdown},
             {"weight_bytes", plan.weight_bytes},
             {"num_parameters", plan.num_parameters},
+            {"file_bytes", plan.file_bytes},
             {"estimated_s", plan.estimated_s},
             {"folders", folders_json(plan)},
             {"warnings", texts},
@@ -134,10 +141,18 @@ void print_plan(const train::RunPlan& plan, bool zh) {
     }
     line("steps", "步數", fmt::format("{} ({} epochs)", plan.steps, plan.epochs));
     line("trained numbers", "訓練參數", fmt::format("{}", plan.num_parameters));
+    line("finished file", "輸出檔大小", bytes_text(plan.file_bytes));
     line("weights", "底模權重", bytes_text(plan.weight_bytes));
     line(plan.peak_includes_weights ? "planned peak" : "planned peak above the weights",
          plan.peak_includes_weights ? "記憶體峰值" : "權重以外的記憶體峰值",
          bytes_text(plan.planned_peak_bytes));
+    if (plan.device_memory) {
+        line("taken before by screen, other programs and driver",
+             "螢幕、其他程式與驅動程式已佔用",
+             fmt::format("{} / {}",
+                         bytes_text(plan.device_memory->taken_bytes),
+                         bytes_text(plan.device_memory->total_bytes)));
+    }
     line("estimated time", "預估時間", duration_text(plan.estimated_s));
 }
 
@@ -176,6 +191,56 @@ std::unique_ptr<train::TrainingRun> open_by_memory(const config::Settings& setti
     return std::move(run);
 }
 
+OrderedJson tags_json(const std::vector<train::TagKnowledge>& tags) {
+    OrderedJson json = OrderedJson::array();
+    for (const train::TagKnowledge& tag : tags) {
+        json.push_back({{"tag", tag.tag},
+                        {"images", tag.num_images},
+                        {"gain", tag.gain},
+                        {"error", tag.error},
+                        {"known", tag.is_known()}});
+    }
+    return {{"tags", json}};
+}
+
+void print_tags(const std::vector<train::TagKnowledge>& tags, bool zh) {
+    print_out(zh ? "底模理解的標籤能降低該圖片的 loss;觸發詞本來就應該是不認識的\n"
+                 : "a tag that the base model understands lowers the loss of its pictures; a "
+                   "trigger should be unknown\n");
+    for (const train::TagKnowledge& tag : tags) {
+        const char* word = tag.is_known() ? (zh ? "認識" : "known") : (zh ? "不認識" : "unknown");
+        print_out(fmt::format("{:>7.2f}% +- {:.2f}  {:<8} {} ({})\n",
+                              100 * tag.gain,
+                              100 * tag.error,
+                              word,
+                              tag.tag,
+                              tag.num_images));
+    }
+}
+
+// Instead of training: does the base model understand the captions' tags?
+int check_tags(const config::Settings& settings,
+               train::TrainOptions options,
+               backend::Backend& backend,
+               bool zh) {
+    options.monitor.probe_every_n_steps = 1;
+    options.monitor.asks_every_bucket = true;
+    options.monitor.validation_split = 0;
+    options.sample.prompts.clear();
+    options.save.resume.clear();
+    Progress progress(stderr_is_terminal());
+    const StopSignals signals;
+    const std::vector<train::TagKnowledge> tags =
+        train::TrainingRun::open(std::move(options), backend)
+            ->check_tags(signals.token(), progress);
+    if (settings.flag("json")) {
+        print_json(tags_json(tags));
+    } else {
+        print_tags(tags, zh);
+    }
+    return 0;
+}
+
 // A missing file of prompts stops no training.
 std::vector<train::SamplePrompt> read_prompts(const std::string& path) {
     if (path.empty()) return {};
@@ -209,6 +274,10 @@ int run_train(const Context& context, const config::Loaded& loaded) {
     const auto backend = open_backend(context, settings);
     options.device.mixed_precision = choose_precision(options.device.mixed_precision, *backend);
 
+    if (settings.flag("check_tags")) {
+        const bool zh = context.language == config::Language::kChinese;
+        return check_tags(settings, options, *backend, zh);
+    }
     const auto run = settings.flag("auto_batch") ? open_by_memory(settings, options, *backend)
                                                  : train::TrainingRun::open(options, *backend);
     if (settings.flag("dry_run")) {

@@ -78,6 +78,10 @@ public:
             dtype == DType::kF32 ? 0 : static_cast<size_t>(num_parameters) * dtype_bytes(dtype);
         return copies + gradient_workspace_bytes(session_.card->info()) + kRoundingBytes;
     }
+    [[nodiscard]] std::optional<backend::DeviceMemory> device_memory() const override {
+        const size_t total = session_.card->info().total_bytes;
+        return backend::DeviceMemory{total, total - std::min(free_at_start_, total)};
+    }
     [[nodiscard]] size_t device_bytes_in_use() const override {
         const size_t now = session_.card->free_bytes();
         return now < free_at_start_ ? free_at_start_ - now : 0;

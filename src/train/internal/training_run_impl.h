@@ -90,6 +90,8 @@ struct TrainingRun::Impl {
     [[nodiscard]] std::string plan_text() const;
     struct Session;  // run_session.cpp
     RunResult train(const std::stop_token& stop, EventSink& events);
+    [[nodiscard]] std::vector<TagKnowledge> check_tags(const std::stop_token& stop,
+                                                       EventSink& events);
     void announce(EventSink& events, const std::string& run) const;
     [[nodiscard]] data::LoaderOptions loader_options(const Progress& progress) const;
     [[nodiscard]] data::LoaderOptions validation_loader() const;
