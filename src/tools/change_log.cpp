@@ -66,9 +66,9 @@ int64_t ChangeLog::apply(const std::vector<FileChange>& changes) {
     std::map<std::string, size_t> known;  // rows of a run that is continued
     for (size_t i = 0; i < rows_.size(); ++i) known[rows_[i].path] = i;
     for (const FileChange& change : changes) {
-        check_target(change.path);
         const auto before = bytes_of(change.path);
         if (before == change.after) continue;
+        check_target(folder_, change.path);
         if (!exists_) {
             remove_directory(own_);  // of a run that was killed before its journal
             make_directories(own_);

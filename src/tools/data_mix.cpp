@@ -109,7 +109,9 @@ Plan plan_of(const MixOptions& options,
     return plan;
 }
 
-std::string caption_of(const MixOptions& options, const Picture& picture) {
+std::string caption_of(const MixOptions& options,
+                       const Picture& picture,
+                       const TagClasses& classes) {
     std::string ending = options.caption_extension;
     if (!ending.starts_with('.')) ending.insert(0, ".");
     const std::string path = without_extension(picture.path) + ending;
@@ -123,8 +125,7 @@ std::string caption_of(const MixOptions& options, const Picture& picture) {
             picture.folder == folder || picture.folder.starts_with(join_path(folder, ""));
         if (is_inside) edits.add.insert(edits.add.end(), tags.begin(), tags.end());
     }
-    static const TagClasses kClasses;
-    return join_tags(apply_edits(split_tags(text.substr(0, end)), edits, kClasses)) +
+    return join_tags(apply_edits(split_tags(text.substr(0, end)), edits, classes)) +
            text.substr(end);
 }
 
@@ -183,6 +184,7 @@ MixReport mix_data(const MixOptions& options, int64_t (*advised_repeats)(int64_t
     }
     MixReport report;
     const Plan plan = plan_of(options, sfw, nsfw, report.left_out);
+    const TagClasses classes;
     internal::Outputs outputs;
     for (const auto& [name, pictures] : plan) {
         MixFolder row;
@@ -210,7 +212,7 @@ MixReport mix_data(const MixOptions& options, int64_t (*advised_repeats)(int64_t
             create(target + extension(picture.name), read_text_file(picture.path));
             std::string ending = options.caption_extension;
             if (!ending.starts_with('.')) ending.insert(0, ".");
-            create(target + ending, caption_of(options, picture));
+            create(target + ending, caption_of(options, picture, classes));
         }
         report.folders.push_back(std::move(row));
     }

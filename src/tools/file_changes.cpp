@@ -41,9 +41,9 @@ StagedChanges::~StagedChanges() {
 
 void StagedChanges::add(const std::string& path, std::optional<std::string> after) {
     LORA_CHECK(!committed_, "a change after commit");
-    check_target(path);
     const auto before = bytes_of(path);
     if (before == after) return;
+    check_target(folder_, path);
     if (own_.empty()) {
         const std::string undo_folder = join_path(folder_, kUndoFolder);
         const auto numbers = journals(undo_folder);

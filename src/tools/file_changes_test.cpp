@@ -101,6 +101,18 @@ TEST_F(FileChangesTest, JournalsThatLeadElsewhereAreRefused) {
     EXPECT_EQ(read.files.size(), 2U);
 }
 
+TEST_F(FileChangesTest, OnlySettingsMayLieElsewhere) {
+    put("data/x.txt", "before");
+    put("run.toml", "before");
+    put("run.conf", "before");
+    const auto before = every_byte();
+    EXPECT_EQ(change_files(at("data"), {{at("data/x.txt"), "1"}, {at("run.toml"), "2"}}), 2);
+    EXPECT_EQ(undo_changes(at("data")).restored, 2);
+    EXPECT_THROW(change_files(at("data"), {{at("data/x.txt"), "1"}, {at("run.conf"), "2"}}), Error);
+    EXPECT_THROW(change_files(at("data"), {{at("new.toml"), "1"}}), Error);
+    EXPECT_TRUE(every_byte() == before);
+}
+
 TEST_F(FileChangesTest, NothingIsWrittenThroughALink) {
     put("outside/x.txt", "after");
     put("data/.lora-undo/1/0.original", "before");

@@ -63,13 +63,15 @@ std::string from_hex(std::string_view hex) {
         .with_hint("nothing was changed; the originals lie beside it");
 }
 
+bool is_settings_file(const std::string& path) { return lower_ascii(extension(path)) == ".toml"; }
+
 // Names below the folder, or a settings file elsewhere: a journal that came with somebody else's
 // folder must not reach further.
 void check_journal_path(const JournalRow& row, const std::string& what) {
     if (row.path.empty() || row.path.find('\0') != std::string::npos)
         refuse(what, "a path is empty");
     if (leads_from_a_root(row.path)) {
-        if (!row.path.ends_with(".toml") || row.original.empty()) {
+        if (!is_settings_file(row.path) || row.original.empty()) {
             refuse(what, fmt::format("\"{}\" lies elsewhere", row.path));
         }
     }
@@ -187,10 +189,17 @@ std::string path_of(const std::string& folder, const JournalRow& row) {
     return leads_from_a_root(row.path) ? row.path : join_path(folder, row.path);
 }
 
-void check_target(const std::string& path) {
-    if (!is_symlink(path)) return;
-    throw Error(ErrorCode::kIo, fmt::format("{} is a link: nothing is written through it", path))
-        .with_hint("give the file itself");
+void check_target(const std::string& folder, const std::string& path) {
+    if (is_symlink(path)) {
+        throw Error(ErrorCode::kIo,
+                    fmt::format("{} is a link: nothing is written through it", path))
+            .with_hint("give the file itself");
+    }
+    if (!leads_from_a_root(relative_to(folder, path))) return;
+    if (path_exists(path) && is_settings_file(path)) return;
+    throw Error(ErrorCode::kConfig,
+                fmt::format("{} lies outside of {}, where undo could not reach it", path, folder))
+        .with_hint("only a settings file (.toml) that is there may lie elsewhere");
 }
 
 }  // namespace internal

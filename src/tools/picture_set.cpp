@@ -16,7 +16,7 @@ std::string without_end_slash(std::string path) {
     return path;
 }
 
-std::string or_here(std::string folder) { return folder.empty() ? "." : folder; }
+std::string or_here(const std::string& folder) { return folder.empty() ? "." : folder; }
 
 void add_picture(const std::string& root,
                  const std::string& folder,

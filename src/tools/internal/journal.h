@@ -31,7 +31,7 @@ void put(const std::string& path, const std::optional<std::string>& bytes);
 // Whether a folder on the way from `folder` to the file is a link.
 [[nodiscard]] bool passes_a_link(const std::string& folder, const std::string& relative);
 [[nodiscard]] Json to_json(const JournalRow& row);
-// Errors  kIo for a link.
-void check_target(const std::string& path);
+// Errors  kIo for a link; kConfig for a file that undo could not reach, outside of the folder.
+void check_target(const std::string& folder, const std::string& path);
 
 }  // namespace lora::tools::internal
