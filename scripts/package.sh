@@ -159,4 +159,4 @@ for part in lib/libonnxruntime.so lib/onnxruntime.dll; do
 done
 size=$(wc -c <"$archive")
 printf '%9d bytes         %s (%d without ONNX Runtime)\n' "$size" "$archive" $((size - runtime))
-[ $((size - runtime)) -le 62914560 ] || die "$archive weighs more than 60 MiB without ONNX Runtime"
+[ $((size - runtime)) -le 60000000 ] || die "$archive weighs more than 60 MB without ONNX Runtime"

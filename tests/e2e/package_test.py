@@ -94,7 +94,7 @@ class PackageTest(unittest.TestCase):
         self.assertEqual(sums(again), sums(self.folder))
         shutil.rmtree(again)
 
-    def test_demo_and_merge_touch_nothing_outside(self):
+    def test_demo_merge_and_tag_touch_nothing_outside(self):
         """With a broken environment, without network, from a path with spaces and Chinese characters."""
         out = os.path.join(self.folder, "output", "demo")
         trace = os.path.join(self.tmp, "trace")
@@ -114,6 +114,16 @@ class PackageTest(unittest.TestCase):
         if before:
             self.check_trace(trace)
         self.assertTrue(os.path.exists(both))
+        if os.path.exists(os.path.join(self.folder, "lib/libonnxruntime.so")):
+            model = os.path.join(self.folder, "models", "tagger")
+            shutil.copytree(os.path.join(SOURCE, "tests/data/tagger/plain"), model)
+            pictures = os.path.join(self.folder, "train", "標籤")
+            os.mkdir(pictures)
+            shutil.copy(os.path.join(SOURCE, "tests/data/tagger/pictures/grows.png"), pictures)
+            self.run_lora("tag", pictures, "--model", model, before=before)
+            if before:
+                self.check_trace(trace)
+            self.assertTrue(os.path.exists(os.path.join(pictures, "grows.txt")))
         self.assertEqual(os.listdir(self.elsewhere), [])
 
     def check_trace(self, trace):
