@@ -137,6 +137,7 @@ std::vector<Tensor> PictureNetwork::run(const TensorView& input) {
         max_arena_bytes_ = way.arena_bytes - 1;
         ways_.clear();
         runners_.clear();
+        if (attempt([&] { (void)way_for(input.shape); })) throw *wrong;
         log::info("no room for {} MiB in the VAE: its pictures are split", way.arena_bytes >> 20U);
     }
 }
