@@ -74,7 +74,7 @@ std::string find_tagger(const std::string& model, const std::string& model_folde
     const CatalogModel* known = find_model(model);
     if (known != nullptr) names.emplace_back(known->name);
     for (const std::string& name : names) {
-        const std::string path = join_path(model_folder, name);
+        std::string path = join_path(model_folder, name);
         if (is_tagger_at(path)) return path;
     }
     throw Error(ErrorCode::kIo,

@@ -134,7 +134,7 @@ private:
         return place->second;
     }
 
-    std::string caption_path_of(const std::string& picture) const {
+    [[nodiscard]] std::string caption_path_of(const std::string& picture) const {
         std::string folder = parent_path(picture);
         if (!options_.output_dir.empty()) {
             const std::string inside =

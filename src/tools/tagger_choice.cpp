@@ -158,6 +158,7 @@ std::string TagChooser::caption(const std::vector<ChosenTag>& chosen,
                                 OnConflict conflict) const {
     // Doubles are found by the tags' own texts; scores are written last.
     std::vector<std::pair<std::string, std::string>> parts;  // tag, as written
+    parts.reserve(chosen.size());
     for (const ChosenTag& tag : chosen) {
         parts.emplace_back(
             tag.text,

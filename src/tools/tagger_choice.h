@@ -28,21 +28,20 @@ enum class OnConflict : uint8_t {
 struct TagChoiceOptions {
     double general_threshold = 0.35;
     double character_threshold = 0.35;
-    double rating_threshold = 0;            // of the one rating that is highest
-    std::vector<std::string> exclude = {};  // as TagPattern takes them
-    bool spaces = true;                     // for underscores
-    std::vector<std::string> keep_underscores =
-        {};  // tags that keep them, as those up to 3 letters do
+    double rating_threshold = 0;  // of the one rating that is highest
+    bool spaces = true;           // for underscores
     bool escape_brackets = false;
     bool expand_characters = false;  // name_(series) becomes name and series
-    std::vector<std::pair<std::string, std::string>> replace = {};
     TagOrder order = TagOrder::kScore;
     bool characters_first = false;
     RatingPlace rating = RatingPlace::kNone;
-    std::vector<std::string> always_first = {};  // when they are chosen at all
-    bool with_scores = false;                    // (tag:0.873)
-    std::vector<std::string> add = {};           // in front of the caption
+    bool with_scores = false;  // (tag:0.873)
     bool dedupe = true;
+    std::vector<std::string> exclude = {};           // as TagPattern takes them
+    std::vector<std::string> keep_underscores = {};  // as tags up to 3 letters do anyway
+    std::vector<std::pair<std::string, std::string>> replace = {};
+    std::vector<std::string> always_first = {};  // when they are chosen at all
+    std::vector<std::string> add = {};           // in front of the caption
     std::string separator = ", ";
 };
 

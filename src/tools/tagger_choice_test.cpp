@@ -65,10 +65,10 @@ protected:
         "|_||,0,1\n7,mika_(suit)_(series),4,1\n");
     std::vector<float> scores_ = {0.9F, 0.2F, 0.5F, 0.8F, 0.35F, 0.36F, 0.7F};
 
-    std::string caption(const TagChoiceOptions& options,
-                        const std::string& before = "",
-                        OnConflict conflict = OnConflict::kIgnore,
-                        const std::string& trigger = "") const {
+    [[nodiscard]] std::string caption(const TagChoiceOptions& options,
+                                      const std::string& before = "",
+                                      OnConflict conflict = OnConflict::kIgnore,
+                                      const std::string& trigger = "") const {
         const TagChooser chooser(tags_, options);
         return chooser.caption(chooser.choose(scores_), trigger, before, conflict);
     }
