@@ -151,7 +151,7 @@ bool leads_from_a_root(std::string_view path) {
 }
 
 std::string relative_to(const std::string& folder, const std::string& path) {
-    const std::string inside = plain_path(path);
+    std::string inside = plain_path(path);
     std::string start = plain_path(folder);
     if (start.empty() && !leads_from_a_root(inside)) return inside;
     if (!start.ends_with('/')) start += '/';
