@@ -12,6 +12,7 @@ namespace {
 
 std::vector<ImageEntry> pictures(int64_t folder, int count) {
     std::vector<ImageEntry> images;
+    images.reserve(static_cast<size_t>(count));
     for (int i = 0; i < count; ++i) {
         images.push_back({.path = std::to_string(folder) + "/" + std::to_string(i),
                           .repeats = 7,
@@ -55,6 +56,7 @@ TEST(ValidationSplit, EveryFolderGivesItsShareAndTheSeedDecides) {
     }));
     const auto first_names = [](const std::vector<ImageEntry>& list) {
         std::vector<std::string> found;
+        found.reserve(list.size());
         for (const ImageEntry& image : list) found.push_back(image.path);
         return found;
     };

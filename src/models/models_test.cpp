@@ -65,7 +65,7 @@ std::string write_part(const std::string& name, const std::function<bool(std::st
     for (const io::TensorInfo& info : model.tensors()) {
         if (keep(info.name)) tensors.push_back({info.name, model.view(info)});
     }
-    const std::string path = ::testing::TempDir() + name;
+    std::string path = ::testing::TempDir() + name;
     io::write_safetensors(path, tensors, model.metadata());
     return path;
 }

@@ -95,7 +95,7 @@ struct MiniFile {
             storage.emplace_back(DType::kF16, spec.shape);
             tensors.push_back({spec.name, storage.back().view()});
         }
-        const std::string path = ::testing::TempDir() + "sd2_test.safetensors";
+        std::string path = ::testing::TempDir() + "sd2_test.safetensors";
         io::write_safetensors(path, tensors, metadata);
         return path;
     }

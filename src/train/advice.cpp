@@ -267,7 +267,9 @@ std::string other_meaning(std::string_view trigger) {
 std::optional<Diagnostic> advise_on_model(const io::SafetensorsFile& model) {
     size_t num_models = 0;  // 0: it is not told
     bool is_merged = false;
-    for (const auto& [key, value] : model.metadata()) {
+    for (const auto& entry : model.metadata()) {
+        const std::string& key = entry.first;
+        const std::string& value = entry.second;
         if (key == "modelspec.merged_from" && !value.empty()) {
             is_merged = true;
             num_models = std::max(num_models, split(value, ',').size());

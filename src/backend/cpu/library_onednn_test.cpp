@@ -2,14 +2,14 @@
 
 #include "backend/cpu/internal/library.h"
 #include "backend/cpu/internal/weight.h"
-#include "backend/cpu/kernels/registry.h"
+#include "backend/cpu/kernels/kernel_table.h"
 #include "ir/builder.h"
 
 namespace lora::cpu {
 namespace {
 
 // What the library chooses for a frozen 3x3 convolution in bf16, or nothing where it is not asked.
-std::string choice_of(Shape x, int64_t out_channels, int stride) {
+std::string choice_of(const Shape& x, int64_t out_channels, int stride) {
     Device device;
     device.kernels = &kernel_table("");
     device.threads = Threads(1);
@@ -22,7 +22,7 @@ std::string choice_of(Shape x, int64_t out_channels, int stride) {
     const ir::Node& node = graph.nodes().back();
     if (!device.library->takes(device, graph, node)) return "";
     const auto numbers = std::make_shared<Tensor>(DType::kBF16, w);
-    const auto weight = std::make_shared<CpuWeight>(numbers->view(), numbers, DType::kBF16);
+    auto weight = std::make_shared<CpuWeight>(numbers->view(), numbers, DType::kBF16);
     return device.library->program({device, graph, node, [&](int) { return weight; }}).choice;
 }
 
