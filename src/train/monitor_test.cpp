@@ -103,12 +103,12 @@ TEST_F(MonitorTest, TheWeightsOfARunWithMagnitudes) {
 
 TEST_F(MonitorTest, TheBaseModelIsAskedWithWeighedCaptions) {
     const auto base_of = [](const std::string& name, const std::string& caption) {
-        const std::string folder = join_path(root_, name + "/2_dot");
+        const std::string folder = join_path(root(), name + "/2_dot");
         make_directories(folder);
         write_tiny_picture(join_path(folder, "dot.png"), 64, 7);
         write_file_atomically(join_path(folder, "dot.txt"), caption);
         TrainOptions o = probed(name);
-        o.dataset.train_data_dir = join_path(root_, name);
+        o.dataset.train_data_dir = join_path(root(), name);
         o.model.weighted_captions = true;
         Told told;
         train(o, told.sink);
@@ -122,7 +122,7 @@ TEST_F(MonitorTest, TheBaseModelIsAskedWithWeighedCaptions) {
 // Questions are asked of pictures and captions as they are, also where a described folder mirrors,
 // shuffles or drops.
 TEST_F(MonitorTest, TheQuestionsAreTheSameWhateverAFolderSays) {
-    const std::string folder = join_path(root_, "described");
+    const std::string folder = join_path(root(), "described");
     make_directories(folder);
     write_tiny_picture(join_path(folder, "dot.png"), 64, 7);
     write_file_atomically(join_path(folder, "dot.txt"), "dot, red, round, small, left, new");
@@ -188,7 +188,7 @@ TEST_F(MonitorTest, PicturesAreSetAsideAndMeasured) {
     const StateSummary state = read_state_summary(join_path(o.save.output_dir, "dot-state"));
     EXPECT_EQ(state.monitor.validations.size(), 3U);
     // Another seed sets other pictures aside, or draws other noise.
-    o.save.output_dir = join_path(root_, "other");
+    o.save.output_dir = join_path(root(), "other");
     o.monitor.validation_seed = 99;
     Told other;
     train(o, other.sink);
@@ -203,7 +203,7 @@ TEST_F(MonitorTest, OneDataSetIsValidated) {
     o.dataset.train_data_dir.clear();
     o.dataset.dataset_config = "a description";
     for (const char* name : {"cats", "dogs"}) {
-        const std::string folder = join_path(root_, name);
+        const std::string folder = join_path(root(), name);
         make_directories(folder);
         for (const char* picture : {"a.png", "b.png"}) {
             write_tiny_picture(join_path(folder, picture), 64, 7);

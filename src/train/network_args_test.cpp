@@ -27,7 +27,7 @@ size_t num_layers(const NetworkOptions& options) {
     return choose_layers(models::sd15_info(), read_network_args(options), options).size();
 }
 
-std::string refusal(NetworkOptions options) {
+std::string refusal(const NetworkOptions& options) {
     try {
         (void)read_network_args(options);
     } catch (const Error& error) {

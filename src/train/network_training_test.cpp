@@ -67,7 +67,7 @@ TEST_F(NetworkTraining, DropoutsDrawTheSameAgain) {
     EXPECT_NE(ranks, plain);
     EXPECT_EQ(interrupted(o), ranks);
     o.seed = 4;
-    o.save.output_dir = join_path(root_, "rank_dropout_again");
+    o.save.output_dir = join_path(root(), "rank_dropout_again");
     EXPECT_NE(file_of(o), ranks);
 }
 
@@ -116,7 +116,7 @@ TEST_F(NetworkTraining, NormsStayBelowTheirLimit) {
     EXPECT_LE(std::sqrt(sum), 0.02 * (1 + 1e-5));
     EXPECT_GT(std::sqrt(sum), 0.001);
     EXPECT_EQ(file.metadata().at("ss_scale_weight_norms"), "0.02");
-    EXPECT_EQ(interrupted(o), read_text_file(join_path(root_, "norms/dot.safetensors")));
+    EXPECT_EQ(interrupted(o), read_text_file(join_path(root(), "norms/dot.safetensors")));
     o.network.network_module = "lycoris.kohya";
     o.network.network_args = {{"algo", "ia3"}};
     EXPECT_NE(message_of(o).find("does not go with IA3"), std::string::npos);
@@ -129,7 +129,7 @@ TEST_F(NetworkTraining, LossesDiffer) {
     std::set<double> found{squared};
     for (const std::string type : {"l1", "huber", "smooth_l1"}) {
         o.loss.loss_type = type;
-        o.save.output_dir = join_path(root_, type);
+        o.save.output_dir = join_path(root(), type);
         found.insert(losses_of(o)[0]);
     }
     EXPECT_EQ(found.size(), 4U);
@@ -157,7 +157,7 @@ TEST_F(NetworkTraining, MasksWeighTheLoss) {
     o.latents.flip_aug = true;
     o.length = {.max_train_steps = 2};
     const std::vector<double> whole = losses_of(o);
-    const std::string masks = join_path(root_, "masks");
+    const std::string masks = join_path(root(), "masks");
     make_directories(join_path(masks, "2_dot"));
     o.loss.masked_loss = true;
     EXPECT_NE(message_of(o).find("masked_loss has no masks"), std::string::npos);
@@ -189,7 +189,7 @@ TEST_F(NetworkTraining, MasksWeighTheLoss) {
 // Test of M75 and M147: regularisation pictures count prior_loss_weight times as much.
 TEST_F(NetworkTraining, RegularisationCountsAtItsWeight) {
     for (const char* name : {"weighed/1_dot", "weighed_reg/1_dots"}) {
-        const std::string folder = join_path(root_, name);
+        const std::string folder = join_path(root(), name);
         make_directories(folder);
         write_tiny_picture(join_path(folder, "dot.png"), 64, 7);
     }
@@ -197,8 +197,8 @@ TEST_F(NetworkTraining, RegularisationCountsAtItsWeight) {
     o.length = {.max_train_steps = 2};
     o.latents.train_batch_size = 1;
     o.optimizer.learning_rate = 1e-12;
-    o.dataset.train_data_dir = join_path(root_, "weighed");
-    o.dataset.reg_data_dir = join_path(root_, "weighed_reg");
+    o.dataset.train_data_dir = join_path(root(), "weighed");
+    o.dataset.reg_data_dir = join_path(root(), "weighed_reg");
     const std::vector<double> whole = losses_of(o);
     o.dataset.prior_loss_weight = 0.3;
     const std::vector<double> part = losses_of(o);
@@ -210,10 +210,10 @@ TEST_F(NetworkTraining, RegularisationCountsAtItsWeight) {
 
 // Masks of one described folder weigh its pictures alone.
 TEST_F(NetworkTraining, MasksOfOneFolder) {
-    const std::string masks = join_path(root_, "masks of a folder");
+    const std::string masks = join_path(root(), "masks of a folder");
     std::vector<data::SubsetPlan> subsets;
     for (const char* name : {"masked", "free"}) {
-        const std::string folder = join_path(root_, name);
+        const std::string folder = join_path(root(), name);
         make_directories(folder);
         write_tiny_picture(join_path(folder, "dot.png"), 64, 7);
         write_file_atomically(join_path(folder, "dot.txt"), "dot");
@@ -265,13 +265,13 @@ TEST_F(NetworkTraining, MagnitudesAreTrainedAndSaved) {
     const std::vector<double> plain = losses_of(options("no_dora"));
     const std::vector<double> losses = losses_of(o);
     EXPECT_NEAR(losses[0] / plain[0], 1, 1e-5);  // a fresh network changes nothing
-    const auto file = io::SafetensorsFile::open(join_path(root_, "dora/dot.safetensors"));
+    const auto file = io::SafetensorsFile::open(join_path(root(), "dora/dot.safetensors"));
     const TensorView linear = file.at(std::string(kModule) + ".dora_scale");
     EXPECT_EQ(linear.shape, (Shape{64, 1}));
     const TensorView conv = file.at("lora_unet_down_blocks_0_resnets_0_conv1.dora_scale");
     EXPECT_EQ(conv.shape, (Shape{32, 1, 1, 1}));
     // Moved from the lengths of the weight's rows, a little.
-    const auto model = io::SafetensorsFile::open(join_path(root_, "model.safetensors"));
+    const auto model = io::SafetensorsFile::open(join_path(root(), "model.safetensors"));
     const std::vector<float> weight = to_floats(
         model.at("cond_stage_model.transformer.text_model.encoder.layers.0.mlp.fc1.weight"));
     double sum = 0;
@@ -280,10 +280,10 @@ TEST_F(NetworkTraining, MagnitudesAreTrainedAndSaved) {
     const auto first = static_cast<double>(to_floats(linear)[0]);
     EXPECT_NEAR(first / std::sqrt(sum), 1, 0.1);
     EXPECT_NE(first, static_cast<double>(static_cast<float>(std::sqrt(sum))));
-    EXPECT_EQ(interrupted(o), read_text_file(join_path(root_, "dora/dot.safetensors")));
+    EXPECT_EQ(interrupted(o), read_text_file(join_path(root(), "dora/dot.safetensors")));
     // From the file it goes on as it ended.
-    o.save.output_dir = join_path(root_, "dora_again");
-    o.network.network_weights = join_path(root_, "dora/dot.safetensors");
+    o.save.output_dir = join_path(root(), "dora_again");
+    o.network.network_weights = join_path(root(), "dora/dot.safetensors");
     o.network.dim_from_weights = true;
     o.optimizer.learning_rate = 1e-12;
     const auto again = io::SafetensorsFile::open(train(o).output_file);
@@ -311,7 +311,7 @@ TEST_F(NetworkTraining, EveryAlgoHasMagnitudes) {
 }
 
 TEST_F(NetworkTraining, CaptionsAreWeighed) {
-    const std::string folder = join_path(root_, "weighted");
+    const std::string folder = join_path(root(), "weighted");
     make_directories(join_path(folder, "1_dot"));
     write_tiny_picture(join_path(folder, "1_dot/a.png"), 64, 3);
     for (const bool unet_only : {true, false}) {
@@ -344,24 +344,24 @@ TEST_F(NetworkTraining, TheAverageIsSavedAndResumed) {
                                      "dot-000001.safetensors",
                                      "dot-ema.safetensors",
                                      "dot.safetensors"}));
-    const auto file = io::SafetensorsFile::open(join_path(root_, "ema/dot.safetensors"));
-    const auto average = io::SafetensorsFile::open(join_path(root_, "ema/dot-ema.safetensors"));
+    const auto file = io::SafetensorsFile::open(join_path(root(), "ema/dot.safetensors"));
+    const auto average = io::SafetensorsFile::open(join_path(root(), "ema/dot-ema.safetensors"));
     const std::string key = std::string(kModule) + ".lora_up.weight";
     EXPECT_NE(to_floats(average.at(key)), to_floats(file.at(key)));
     EXPECT_LT(relative_error(average.at(key), file.at(key)), 0.9);
     interrupted(o);
-    EXPECT_EQ(read_text_file(join_path(root_, "ema-stopped/dot-ema.safetensors")),
-              read_text_file(join_path(root_, "ema/dot-ema.safetensors")));
+    EXPECT_EQ(read_text_file(join_path(root(), "ema-stopped/dot-ema.safetensors")),
+              read_text_file(join_path(root(), "ema/dot-ema.safetensors")));
     o.optimizer.ema = "instead";
-    o.save.output_dir = join_path(root_, "ema_instead");
-    EXPECT_EQ(file_of(o), read_text_file(join_path(root_, "ema/dot-ema.safetensors")));
+    o.save.output_dir = join_path(root(), "ema_instead");
+    EXPECT_EQ(file_of(o), read_text_file(join_path(root(), "ema/dot-ema.safetensors")));
     // One step: (1 + 1) / (10 + 1) of the start, which is zero, stays.
     o.length = {.max_train_steps = 1};
     o.optimizer.ema = "extra";
-    o.save.output_dir = join_path(root_, "ema_one");
+    o.save.output_dir = join_path(root(), "ema_one");
     train(o);
-    const auto one = io::SafetensorsFile::open(join_path(root_, "ema_one/dot.safetensors"));
-    const auto first = io::SafetensorsFile::open(join_path(root_, "ema_one/dot-ema.safetensors"));
+    const auto one = io::SafetensorsFile::open(join_path(root(), "ema_one/dot.safetensors"));
+    const auto first = io::SafetensorsFile::open(join_path(root(), "ema_one/dot-ema.safetensors"));
     EXPECT_NEAR(to_floats(first.at(key))[5] / to_floats(one.at(key))[5], 9.0 / 11.0, 1e-5);
 }
 

@@ -42,11 +42,11 @@ protected:
     // One picture twice an epoch, the UNet alone.
     static TrainOptions cheap(const std::string& output) {
         TrainOptions o = options(output);
-        const std::string folder = join_path(root_, "one/2_dot");
+        const std::string folder = join_path(root(), "one/2_dot");
         make_directories(folder);
         write_tiny_picture(join_path(folder, "dot.png"), 64, 7);
         write_file_atomically(join_path(folder, "dot.txt"), "dot");
-        o.dataset.train_data_dir = join_path(root_, "one");
+        o.dataset.train_data_dir = join_path(root(), "one");
         o.latents.train_batch_size = 1;
         o.network.network_train_unet_only = true;
         o.caption.shuffle_caption = false;
@@ -170,12 +170,12 @@ TEST_F(SurvivalTest, GoesFurtherBackToAStateOnDisk) {
 // A latent file of kohya's with a NaN in it does not reach the training.
 TEST_F(SurvivalTest, LatentsThatAreNotFiniteAreEncodedAnew) {
     TrainOptions o = cheap("latents");
-    const std::string folder = join_path(root_, "npz/2_dot");
+    const std::string folder = join_path(root(), "npz/2_dot");
     make_directories(folder);
     const std::string picture = join_path(folder, "dot.png");
     write_tiny_picture(picture, 64, 7);
     write_file_atomically(join_path(folder, "dot.txt"), "dot");
-    o.dataset.train_data_dir = join_path(root_, "npz");
+    o.dataset.train_data_dir = join_path(root(), "npz");
     o.latents.cache_latents_to_disk = true;
     const std::string clean = read_text_file(train(o).output_file);
     Tensor bad(DType::kF32, Shape{4, 8, 8});
@@ -233,7 +233,7 @@ TEST_F(SurvivalTest, MoreEpochsFollowTheLongerSchedule) {
         o.length.max_train_epochs = 4;
         const std::vector<double> long_run = rates(o);
         ASSERT_EQ(long_run.size(), 8U);
-        o.save.output_dir = join_path(root_, "longer_" + name);
+        o.save.output_dir = join_path(root(), "longer_" + name);
         o.length.max_train_epochs = 2;
         o.save.save_state_on_train_end = true;
         EXPECT_EQ(rates(o).size(), 4U);

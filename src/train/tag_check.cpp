@@ -24,6 +24,7 @@ std::vector<TagUse> tags_of(const data::Dataset& dataset, const data::CaptionOpt
         }
     }
     std::vector<TagUse> uses;
+    uses.reserve(found.size());
     for (auto& [tag, images] : found) uses.push_back({tag, std::move(images)});
     std::stable_sort(uses.begin(), uses.end(), [](const TagUse& a, const TagUse& b) {
         return a.images.size() > b.images.size();

@@ -61,7 +61,7 @@ TEST_F(TagCheckRun, AsksOfEveryTagAndTrainsNothing) {
         EXPECT_TRUE(std::isfinite(tag.gain));
         EXPECT_NE(tag.gain, 0) << tag.tag;
     }
-    EXPECT_FALSE(path_exists(join_path(root_, "tags/dot.safetensors")));
+    EXPECT_FALSE(path_exists(join_path(root(), "tags/dot.safetensors")));
 }
 
 }  // namespace

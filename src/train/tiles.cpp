@@ -116,6 +116,7 @@ std::vector<Tensor> run_in_tiles(const TensorView& input,
         }
     }
     std::vector<Tensor> whole;
+    whole.reserve(blends.size());
     for (Blend& blend : blends) whole.push_back(blend.take());
     return whole;
 }

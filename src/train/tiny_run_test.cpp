@@ -119,38 +119,41 @@ void write_tiny_picture(const std::string& path, int64_t side_px, uint8_t shade)
     io::write_png(path, image);
 }
 
+std::string TinyRun::root() {
+    return testing::TempDir() + testing::UnitTest::GetInstance()->current_test_suite()->name();
+}
+
 void TinyRun::SetUpTestSuite() {
     set_environment("SOURCE_DATE_EPOCH", "1700000000");
-    root_ = testing::TempDir() + testing::UnitTest::GetInstance()->current_test_suite()->name();
-    remove_directory(root_);
-    make_directories(join_path(root_, "data/2_dot"));
-    write_tiny_model(join_path(root_, "model.safetensors"));
+    remove_directory(root());
+    make_directories(join_path(root(), "data/2_dot"));
+    write_tiny_model(join_path(root(), "model.safetensors"));
     for (int i = 0; i < 2; ++i) {
-        const std::string stem = join_path(root_, fmt::format("data/2_dot/{}", i));
+        const std::string stem = join_path(root(), fmt::format("data/2_dot/{}", i));
         write_tiny_picture(stem + ".png", 64, static_cast<uint8_t>(40 * i));
         write_file_atomically(stem + ".txt", fmt::format("dot, picture {}, round", i));
     }
-    write_tiny_picture(join_path(root_, "data/2_dot/wide.png"), 128, 9);
+    write_tiny_picture(join_path(root(), "data/2_dot/wide.png"), 128, 9);
 }
 
-void TinyRun::TearDownTestSuite() { remove_directory(root_); }
+void TinyRun::TearDownTestSuite() { remove_directory(root()); }
 
 TrainOptions TinyRun::options(const std::string& output) {
     TrainOptions o;
-    o.model.pretrained_model_name_or_path = join_path(root_, "model.safetensors");
-    o.dataset.train_data_dir = join_path(root_, "data");
+    o.model.pretrained_model_name_or_path = join_path(root(), "model.safetensors");
+    o.dataset.train_data_dir = join_path(root(), "data");
     o.dataset.caption_extension = ".txt";
     o.bucket = {.resolution = {64, 64}, .min_bucket_reso_px = 64, .max_bucket_reso_px = 128};
     o.caption.shuffle_caption = true;
     o.latents.train_batch_size = 4;  // six slots: a full and a short batch an epoch
-    o.latents.cache_dir = join_path(root_, "cache");
+    o.latents.cache_dir = join_path(root(), "cache");
     o.network.network_dim = 2;
     o.optimizer.learning_rate = 1e-3;
     o.optimizer.lr_scheduler = "cosine";
     o.loss.weight.min_snr_gamma = 5;
     o.length.max_train_epochs = 2;
     o.device.mixed_precision = "no";
-    o.save.output_dir = join_path(root_, output);
+    o.save.output_dir = join_path(root(), output);
     o.save.output_name = "dot";
     o.save.save_precision = "float";
     o.seed = 3;
@@ -179,7 +182,7 @@ ErrorCode TinyRun::stop_after(const TrainOptions& options, int64_t last) {
 
 std::set<std::string> TinyRun::names_in(const std::string& folder) {
     std::set<std::string> names;
-    for (const DirectoryEntry& entry : list_directory(join_path(root_, folder))) {
+    for (const DirectoryEntry& entry : list_directory(join_path(root(), folder))) {
         names.insert(entry.name);
     }
     return names;

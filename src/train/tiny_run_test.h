@@ -84,22 +84,22 @@ private:
     std::unique_ptr<backend::Backend> own_;
 };
 
-// A suite has a folder of its own under root_: model.safetensors and data/2_dot.
+// A suite has a folder of its own under root(): model.safetensors and data/2_dot.
 class TinyRun : public testing::Test {
 protected:
     static void SetUpTestSuite();
     static void TearDownTestSuite();
 
-    // Two epochs of two updates; output goes to root_/`output`.
+    static std::string root();
+
+    // Two epochs of two updates; output goes to root()/`output`.
     static TrainOptions options(const std::string& output);
     static RunResult train(const TrainOptions& options, EventSink& sink, std::stop_token stop = {});
     static RunResult train(const TrainOptions& options);
     // Trains until the update `last` and stops there.
     static ErrorCode stop_after(const TrainOptions& options, int64_t last);
-    // Of files and folders in root_/`folder`.
+    // Of files and folders in root()/`folder`.
     static std::set<std::string> names_in(const std::string& folder);
-
-    static inline std::string root_;
 };
 
 }  // namespace lora::train

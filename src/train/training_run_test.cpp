@@ -27,7 +27,7 @@ TEST_F(TrainingRunTest, WritesKohyasFilesAndEvents) {
     o.length.max_train_epochs = 3;
     o.save.save_every_n_epochs = 1;
     o.save.save_last_n_epochs = 1;
-    o.log.logging_dir = join_path(root_, "logs");
+    o.log.logging_dir = join_path(root(), "logs");
     std::vector<double> losses;
     CallbackSink sink([&](const Event& event) {
         if (const auto* step = std::get_if<StepDone>(&event)) losses.push_back(step->loss);
@@ -49,8 +49,8 @@ TEST_F(TrainingRunTest, WritesKohyasFilesAndEvents) {
     for (const float value : to_floats(up)) norm += std::abs(value);
     EXPECT_GT(norm, 0);
     // Events: one JSON object a line, ending with run_ended.
-    const std::string run = list_directory(join_path(root_, "logs")).front().name;
-    const std::string text = read_text_file(join_path(root_, "logs/" + run + "/events.jsonl"));
+    const std::string run = list_directory(join_path(root(), "logs")).front().name;
+    const std::string text = read_text_file(join_path(root(), "logs/" + run + "/events.jsonl"));
     std::vector<std::string> kinds;
     for (size_t begin = 0; begin < text.size();) {
         const size_t end = text.find('\n', begin);
@@ -86,7 +86,7 @@ TEST_F(TrainingRunTest, AccumulationResumesToo) {
     const RunResult whole = train(o);
     EXPECT_EQ(whole.steps, 4);
     const std::string undisturbed = read_text_file(whole.output_file);
-    o.save.output_dir = join_path(root_, "accumulated2");
+    o.save.output_dir = join_path(root(), "accumulated2");
     o.save.resume = "auto";
     EXPECT_EQ(stop_after(o, 3), ErrorCode::kCancelled);
     EXPECT_EQ(read_text_file(train(o).output_file), undisturbed);
@@ -135,7 +135,7 @@ TEST_F(TrainingRunTest, BlocksHaveTheirRatesOrAreLeftOut) {
 TEST_F(TrainingRunTest, ResumeRefusesOtherSettings) {
     TrainOptions o = options("refused");
     EXPECT_EQ(stop_after(o, 1), ErrorCode::kCancelled);
-    o.save.resume = join_path(root_, "refused/dot-rolling-step00000001-state");
+    o.save.resume = join_path(root(), "refused/dot-rolling-step00000001-state");
     const auto message_for = [](const TrainOptions& changed) -> std::string {
         try {
             train(changed);
@@ -219,7 +219,7 @@ TEST_F(TrainingRunTest, APartStopsAfterItsEpochs) {
     const std::string whole = train(o, sink).output_file;
     EXPECT_EQ(rates.front(), (std::pair{1e-3, 1e-3}));
     EXPECT_EQ(rates.back(), (std::pair{0.0, 1e-3}));
-    const auto first = io::SafetensorsFile::open(join_path(root_, "stops/dot-000001.safetensors"));
+    const auto first = io::SafetensorsFile::open(join_path(root(), "stops/dot-000001.safetensors"));
     const auto last = io::SafetensorsFile::open(whole);
     for (const io::TensorInfo& info : first.tensors()) {
         if (info.name.ends_with("alpha")) continue;
@@ -227,7 +227,7 @@ TEST_F(TrainingRunTest, APartStopsAfterItsEpochs) {
         EXPECT_EQ(same, info.name.starts_with("lora_te_")) << info.name;
     }
     // Resumed after the border it goes on in the same way.
-    o.save.output_dir = join_path(root_, "stops2");
+    o.save.output_dir = join_path(root(), "stops2");
     EXPECT_EQ(stop_after(o, 4), ErrorCode::kCancelled);
     o.save.resume = "auto";
     EXPECT_EQ(read_text_file(train(o).output_file), read_text_file(whole));
@@ -241,7 +241,7 @@ TEST_F(TrainingRunTest, APartStopsAfterItsEpochs) {
     TrainOptions never = options("stops4");
     never.length.max_train_epochs = 3;
     const size_t shapes = num_compiled(never);
-    o.save.output_dir = join_path(root_, "stops5");
+    o.save.output_dir = join_path(root(), "stops5");
     o.save.resume.clear();
     EXPECT_EQ(stop_after(o, 4), ErrorCode::kCancelled);
     o.save.resume = "auto";
@@ -270,7 +270,7 @@ TEST_F(TrainingRunTest, LayersWithoutGradientStayAsTheyStarted) {
 }
 
 TEST_F(TrainingRunTest, UnreadablePictureIsLeftOut) {
-    const std::string folder = join_path(root_, "broken");
+    const std::string folder = join_path(root(), "broken");
     make_directories(join_path(folder, "1_dot"));
     write_tiny_picture(join_path(folder, "1_dot/good.png"), 64, 1);
     write_tiny_picture(join_path(folder, "1_dot/bad.png"), 64, 2);
@@ -286,7 +286,7 @@ TEST_F(TrainingRunTest, UnreadablePictureIsLeftOut) {
 
 // A picture that was whole when the folder was scanned and is gone when it is wanted.
 TEST_F(TrainingRunTest, VanishedPictureIsLeftOutAndStepsArePlannedAnew) {
-    const std::string folder = join_path(root_, "vanishing");
+    const std::string folder = join_path(root(), "vanishing");
     make_directories(join_path(folder, "1_dot"));
     write_tiny_picture(join_path(folder, "1_dot/stays.png"), 64, 1);
     write_tiny_picture(join_path(folder, "1_dot/goes.png"), 64, 2);
@@ -312,7 +312,7 @@ TEST_F(TrainingRunTest, GoesOnFromAFile) {
     o.network.network_alpha = 2;
     o.network.network_train_unet_only = true;
     const std::string first = train(o).output_file;
-    o.save.output_dir = join_path(root_, "second");
+    o.save.output_dir = join_path(root(), "second");
     o.network.network_weights = first;
     o.network.network_dim = 8;
     EXPECT_THROW(train(o), Error);  // another rank
@@ -329,7 +329,7 @@ TEST_F(TrainingRunTest, GoesOnFromAFile) {
         return loss.value_or(0);
     };
     TrainOptions merged = o;
-    merged.save.output_dir = join_path(root_, "merged");
+    merged.save.output_dir = join_path(root(), "merged");
     merged.network.network_weights.clear();
     merged.network.dim_from_weights = false;
     const double plain = first_loss(merged);
@@ -349,14 +349,14 @@ TEST_F(TrainingRunTest, MoreEpochsAfterAFinishedRun) {
     TrainOptions o = options("longer");
     o.optimizer.lr_scheduler = "constant";
     const std::string whole = read_text_file(train(o).output_file);
-    o.save.output_dir = join_path(root_, "longer2");
+    o.save.output_dir = join_path(root(), "longer2");
     o.save.save_state_on_train_end = true;
     o.length.max_train_epochs = 1;
     train(o);
     EXPECT_EQ(names_in("longer2"), (std::set<std::string>{"dot-state", "dot.safetensors"}));
     o.length.max_train_epochs = 2;
     o.save.save_state_on_train_end = false;
-    o.save.resume = join_path(root_, "longer2/dot-state");
+    o.save.resume = join_path(root(), "longer2/dot-state");
     EXPECT_EQ(read_text_file(train(o).output_file), whole);
 }
 
@@ -369,7 +369,7 @@ TEST_F(TrainingRunTest, DryRunPlansAndWritesNothing) {
     ASSERT_EQ(run->plan().buckets.size(), 1U);
     EXPECT_EQ(run->plan().buckets[0].count, 6);
     EXPECT_GT(run->plan().planned_peak_bytes, 100000U);
-    EXPECT_FALSE(path_exists(join_path(root_, "dry")));
+    EXPECT_FALSE(path_exists(join_path(root(), "dry")));
 }
 
 TEST_F(TrainingRunTest, ADeviceWithoutRoomGetsASmallerPlan) {
@@ -434,8 +434,8 @@ TEST_F(TrainingRunTest, Fp16ScalesItsLossAndResumes) {
         if (const auto* step = std::get_if<StepDone>(&event)) norms.push_back(step->grad_norm);
     });
     train(o, sink);
-    const std::string whole = read_text_file(join_path(root_, "fp16/dot.safetensors"));
-    const StateSummary state = read_state_summary(join_path(root_, "fp16/dot-state"));
+    const std::string whole = read_text_file(join_path(root(), "fp16/dot.safetensors"));
+    const StateSummary state = read_state_summary(join_path(root(), "fp16/dot-state"));
     ASSERT_TRUE(state.loss_scale.has_value());
     EXPECT_EQ(state.loss_scale->good_updates + state.loss_scale->skipped_updates, 4);
     // Norms are those of the gradients themselves, whatever the scale.
@@ -447,7 +447,7 @@ TEST_F(TrainingRunTest, Fp16ScalesItsLossAndResumes) {
     ASSERT_EQ(norms.size(), exact.size());
     EXPECT_NEAR(norms[0], exact[0], 0.02 * exact[0]);
 
-    o.save.output_dir = join_path(root_, "fp16-stopped");
+    o.save.output_dir = join_path(root(), "fp16-stopped");
     ASSERT_EQ(stop_after(o, 2), ErrorCode::kCancelled);
     o.save.resume = "auto";
     EXPECT_EQ(read_text_file(train(o).output_file), whole);
