@@ -101,6 +101,7 @@ void write_tiny_model(const std::string& path) {
     std::vector<Tensor> storage;
     std::vector<io::NamedTensor> tensors;
     const auto specs = models::model_tensors(tiny_info());
+    storage.reserve(specs.size());
     for (const models::TensorSpec& spec : specs) {
         storage.push_back(to_dtype(models::hash_weight(spec.name, spec.shape).view(), DType::kF16));
     }
@@ -160,9 +161,11 @@ TrainOptions TinyRun::options(const std::string& output) {
     return o;
 }
 
-RunResult TinyRun::train(const TrainOptions& options, EventSink& sink, std::stop_token stop) {
+RunResult TinyRun::train(const TrainOptions& options,
+                         EventSink& sink,
+                         const std::stop_token& stop) {
     const auto backend = reference::open({});
-    return TrainingRun::open(options, *backend)->train(std::move(stop), sink);
+    return TrainingRun::open(options, *backend)->train(stop, sink);
 }
 
 RunResult TinyRun::train(const TrainOptions& options) {

@@ -94,7 +94,9 @@ protected:
 
     // Two epochs of two updates; output goes to root()/`output`.
     static TrainOptions options(const std::string& output);
-    static RunResult train(const TrainOptions& options, EventSink& sink, std::stop_token stop = {});
+    static RunResult train(const TrainOptions& options,
+                           EventSink& sink,
+                           const std::stop_token& stop = {});
     static RunResult train(const TrainOptions& options);
     // Trains until the update `last` and stops there.
     static ErrorCode stop_after(const TrainOptions& options, int64_t last);
