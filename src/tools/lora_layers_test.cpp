@@ -3,6 +3,7 @@
 #include <cmath>
 #include <span>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "base/attempt.h"
@@ -90,9 +91,9 @@ TEST(LoraLayers, LoHaPlainAndInTuckerForm) {
     LoraMaker tucker;
     std::vector<const Tensor*> t;
     for (const std::string n : {"1", "2"}) {
-        t.push_back(&tucker.add(kConv + ".hada_t" + n, {2, 2, 3, 3}, 1));
-        t.push_back(&tucker.add(kConv + ".hada_w" + n + "_a", {2, 5}, 1));
-        t.push_back(&tucker.add(kConv + ".hada_w" + n + "_b", {2, 4}, 1));
+        t.push_back(&tucker.add(fmt::format("{}.hada_t{}", kConv, n), {2, 2, 3, 3}, 1));
+        t.push_back(&tucker.add(fmt::format("{}.hada_w{}_a", kConv, n), {2, 5}, 1));
+        t.push_back(&tucker.add(fmt::format("{}.hada_w{}_b", kConv, n), {2, 4}, 1));
     }
     const auto z = [&](size_t first, int64_t i, int64_t j) {
         double sum = 0;
@@ -260,9 +261,9 @@ TEST(LoraLayers, OddAndHugeLayersAreRefusedByName) {
         {"huge core",
          [](LoraMaker& m) {
              for (const std::string n : {"1", "2"}) {
-                 m.add(kConv + ".hada_t" + n, {1, 30000, 1, 1});
-                 m.add(kConv + ".hada_w" + n + "_a", {1, 30000});
-                 m.add(kConv + ".hada_w" + n + "_b", {30000, 1});
+                 m.add(fmt::format("{}.hada_t{}", kConv, n), {1, 30000, 1, 1});
+                 m.add(fmt::format("{}.hada_w{}_a", kConv, n), {1, 30000});
+                 m.add(fmt::format("{}.hada_w{}_b", kConv, n), {30000, 1});
              }
          },
          "do not fit each other"},

@@ -62,21 +62,21 @@ protected:
         maker.lora(kIn, {18, 16, 1, 1}, 6, 3);
         maker.lora(kConv, {14, 5, 3, 3}, 6, 3);
         maker.add("bundle_emb.x.string_to_param.*", {2, 4});
-        maker.save(in.path(), {{"ss_training_comment", "mine"}, {"ss_tag_frequency", "{}"}});
-        options.model = in.path();
-        options.save_to = out.path();
+        maker.save(in_.path(), {{"ss_training_comment", "mine"}, {"ss_tag_frequency", "{}"}});
+        options_.model = in_.path();
+        options_.save_to = out_.path();
     }
-    TemporaryFile in{"in.safetensors"};
-    TemporaryFile out{"out.safetensors"};
-    ResizeOptions options;
+    TemporaryFile in_{"in.safetensors"};
+    TemporaryFile out_{"out.safetensors"};
+    ResizeOptions options_;
 };
 
 TEST_F(Resize, EveryLayerGetsTheRankAndItsBestApproximation) {
-    options.new_rank = 3;
-    const ResizeReport report = resize_lora(options);
+    options_.new_rank = 3;
+    const ResizeReport report = resize_lora(options_);
     EXPECT_EQ(report.old_rank, 6);
-    const LoraFile before = open_lora(in.path());
-    const LoraFile after = open_lora(out.path());
+    const LoraFile before = open_lora(in_.path());
+    const LoraFile after = open_lora(out_.path());
     ASSERT_EQ(after.layers.size(), 3u);
     for (size_t i = 0; i < 3; ++i) {
         const LoraLayer& layer = after.layers[i];
@@ -102,19 +102,19 @@ TEST_F(Resize, EveryLayerGetsTheRankAndItsBestApproximation) {
 }
 
 TEST_F(Resize, SaysWhatWasDone) {
-    options.new_rank = 2;
-    resize_lora(options);
-    io::Metadata metadata = io::SafetensorsFile::open(out.path()).metadata();
+    options_.new_rank = 2;
+    resize_lora(options_);
+    io::Metadata metadata = io::SafetensorsFile::open(out_.path()).metadata();
     EXPECT_EQ(metadata.at("ss_training_comment"), "dimension is resized from 6 to 2; mine");
     EXPECT_EQ(metadata.at("ss_network_dim"), "2");
     EXPECT_EQ(metadata.at("ss_network_alpha"), "1.0");
     EXPECT_EQ(metadata.at("ss_tag_frequency"), "{}");
     EXPECT_EQ(metadata.at("sshs_legacy_hash").size(), 8u);
-    options.method = DynamicMethod::kSvFro;
-    options.param = 0.9;
-    options.new_rank = 5;
-    const ResizeReport report = resize_lora(options);
-    metadata = io::SafetensorsFile::open(out.path()).metadata();
+    options_.method = DynamicMethod::kSvFro;
+    options_.param = 0.9;
+    options_.new_rank = 5;
+    const ResizeReport report = resize_lora(options_);
+    metadata = io::SafetensorsFile::open(out_.path()).metadata();
     EXPECT_EQ(metadata.at("ss_training_comment"), "Dynamic resize with sv_fro: 0.9 from 6; mine");
     EXPECT_EQ(metadata.at("ss_network_dim"), "Dynamic");
     for (const ResizedLayer& layer : report.layers) {
@@ -124,14 +124,14 @@ TEST_F(Resize, SaysWhatWasDone) {
 }
 
 TEST_F(Resize, EachMethodKeepsWhatItPromises) {
-    const LoraFile before = open_lora(in.path());
+    const LoraFile before = open_lora(in_.path());
     for (const auto& [method, param] : {std::pair{DynamicMethod::kSvRatio, 1.5},
                                         {DynamicMethod::kSvFro, 0.95},
                                         {DynamicMethod::kSvCumulative, 0.8}}) {
-        options.method = method;
-        options.param = param;
-        options.new_rank = 64;
-        const ResizeReport report = resize_lora(options);
+        options_.method = method;
+        options_.param = param;
+        options_.new_rank = 64;
+        const ResizeReport report = resize_lora(options_);
         for (size_t i = 0; i < before.layers.size(); ++i) {
             const FactorPair pair = factor_pair(before.layers[i]);
             const Svd parts = svd_of_product(pair.up, pair.down);
@@ -141,10 +141,10 @@ TEST_F(Resize, EachMethodKeepsWhatItPromises) {
 }
 
 TEST_F(Resize, ALargerRankAddsNothingAndASmallLayerIsCapped) {
-    options.new_rank = 19;
-    const ResizeReport report = resize_lora(options);
-    const LoraFile before = open_lora(in.path());
-    const LoraFile after = open_lora(out.path());
+    options_.new_rank = 19;
+    const ResizeReport report = resize_lora(options_);
+    const LoraFile before = open_lora(in_.path());
+    const LoraFile after = open_lora(out_.path());
     EXPECT_EQ(after.find(kToQ)->rank, 19);
     EXPECT_EQ(after.find(kIn)->rank, 16);    // as many as it has inputs
     EXPECT_EQ(after.find(kConv)->rank, 14);  // as many as it has outputs
@@ -155,22 +155,22 @@ TEST_F(Resize, ALargerRankAddsNothingAndASmallLayerIsCapped) {
 }
 
 TEST_F(Resize, ARankOfItsOwnForConvolutions) {
-    options.new_rank = 4;
-    options.new_conv_rank = 2;
-    resize_lora(options);
-    const LoraFile after = open_lora(out.path());
+    options_.new_rank = 4;
+    options_.new_conv_rank = 2;
+    resize_lora(options_);
+    const LoraFile after = open_lora(out_.path());
     EXPECT_EQ(after.find(kToQ)->rank, 4);
     EXPECT_EQ(after.find(kIn)->rank, 2);
     EXPECT_EQ(after.find(kConv)->rank, 2);
 }
 
 TEST_F(Resize, TheSizeIsKnownBefore) {
-    const LoraFile file = open_lora(in.path());
+    const LoraFile file = open_lora(in_.path());
     for (const int64_t rank : {1, 2, 5}) {
         for (const DType dtype : {DType::kF16, DType::kF32}) {
-            options.new_rank = rank;
-            options.save_precision = dtype;
-            const ResizeReport report = resize_lora(options);
+            options_.new_rank = rank;
+            options_.save_precision = dtype;
+            const ResizeReport report = resize_lora(options_);
             EXPECT_EQ(resized_bytes(file, rank, dtype), report.bytes) << rank;
         }
     }
@@ -180,8 +180,8 @@ TEST_F(Resize, OtherKindsAreRefusedWithAWayOut) {
     LoraMaker maker(22);
     maker.add(kToQ + ".lokr_w1", {2, 2});
     maker.add(kToQ + ".lokr_w2", {3, 3});
-    maker.save(in.path());
-    const auto error = attempt([&] { resize_lora(options); });
+    maker.save(in_.path());
+    const auto error = attempt([&] { resize_lora(options_); });
     ASSERT_TRUE(error.has_value());
     EXPECT_NE(error->hint().find("lora merge"), std::string::npos);
 }
