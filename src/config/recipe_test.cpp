@@ -11,7 +11,7 @@
 namespace lora::config {
 namespace {
 
-data::Dataset folders(std::vector<std::pair<int64_t, int64_t>> images_and_repeats,
+data::Dataset folders(const std::vector<std::pair<int64_t, int64_t>>& images_and_repeats,
                       bool captions = true) {
     data::Dataset out;
     for (const auto& [images, repeats] : images_and_repeats) {
