@@ -35,10 +35,10 @@ class CardTest(E2E):
         (line,) = [text for text in result.out.splitlines() if text.startswith("backend cuda: ")]
         return line
 
-    def train(self, name, steps=3, **more):
+    def train(self, name, steps=3, mixed_precision="bf16", **more):
         """The calls of a training run on the card, in order."""
         log = self.path(name)
-        options = {"backend": "cuda", "mixed_precision": "bf16", "save_precision": "fp16"}
+        options = {"backend": "cuda", "mixed_precision": mixed_precision, "save_precision": "fp16"}
         result = self.lora(*self.train_args(steps=steps, out=f"out-{name}", **options), LOG=log, **more)
         with open(log, encoding="utf-8") as file:
             calls = file.read().splitlines()
@@ -98,6 +98,14 @@ class CardTest(E2E):
         # The same run makes the same calls with the same arguments, every byte that is copied included.
         _, third = self.train("third", steps=3)
         self.assertEqual(third, again)
+
+    def test_gradients_of_stride_two_go_by_parity_on_tensor_cores(self):
+        self.make_data()
+        for compute, precision in ((90, "bf16"), (86, "bf16"), (75, "fp16")):
+            with self.subTest(compute=compute):
+                result, calls = self.train(f"stride-{compute}", steps=1, mixed_precision=precision, COMPUTE=compute)
+                self.assertEqual(result.code, 0, result)
+                self.assertEqual(any("_parity_kn_" in call for call in calls), compute >= 80)
 
     def test_a_card_without_room(self):
         self.make_data()

@@ -108,7 +108,15 @@ void set_gather(const ir::Value& from,
     static_cast<void>(narrow<int>(from.shape[2] * from.shape[3]));  // pixels are counted in int
 }
 
-Form conv_form(const ir::Graph& g, const ir::Node& n) {
+// The input gradient of a convolution of stride 2, pixels by parity: kernels/gemm_part.cuh.
+void set_parity(int64_t images, Form& f) {
+    const ProductArgs& a = f.args;
+    f.shape.kind = ProductKind::kParityKn;
+    f.shape.m = images * ceil_div(a.out_height, 2) * ceil_div(a.out_width, 2);
+    f.shape.k = ceil_div(a.kernel_height, 2) * ceil_div(a.kernel_width, 2) * a.channels;
+}
+
+Form conv_form(const DeviceInfo& d, const ir::Graph& g, const ir::Node& n) {
     const bool forward = n.op == OpKind::kConv2d;
     const ir::Value& from = input(g, n, 0);
     const ir::Value& w = input(g, n, 1);
@@ -138,6 +146,10 @@ Form conv_form(const ir::Graph& g, const ir::Node& n) {
             f.args.b_tap_stride = in;
             f.args.b_stride_k = taps * in;
             f.args.b_stride_n = 1;
+            const bool on_tensor_cores = f.shape.dtype != DType::kF32 && d.compute_major >= 8;
+            if (attrs.stride == 2 && f.shape.vector && on_tensor_cores) {
+                set_parity(to.shape[0], f);
+            }
         }
     }
     const ir::Value& filter = g.value(ir::storage_of(g, n.inputs[1]));
@@ -191,7 +203,7 @@ Form gradient_form(const ir::Graph& g, const ir::Node& n) {
 
 Form form_of(const DeviceInfo& d, const ir::Graph& g, const ir::Node& n) {
     if (is_gradient(n)) return gradient_form(g, n);
-    return n.op == OpKind::kLinear ? linear_form(d, g, n) : conv_form(g, n);
+    return n.op == OpKind::kLinear ? linear_form(d, g, n) : conv_form(d, g, n);
 }
 
 // The choice for a shape whose addresses are known; `planned` is the shape that product_scratch
@@ -334,6 +346,11 @@ Launches matrix_launches(const NodeContext& c) {
 
     ProductShape shape = form.shape;
     shape.vector = shape.vector && is_aligned(args.a) && is_aligned(args.b);
+    if (shape.kind == ProductKind::kParityKn && !shape.vector) {
+        shape.kind = ProductKind::kBackwardKn;
+        shape.m = args.m;
+        shape.k = args.k;
+    }
     shape.wide =
         shape.wide && is_aligned(args.dst) && is_aligned(args.bias) && is_aligned(args.addend);
     args.wide = shape.wide ? 1 : 0;

@@ -16,6 +16,7 @@ constexpr unsigned bit(ProductKind kind) { return 1U << static_cast<unsigned>(ki
 constexpr unsigned kPlain = bit(ProductKind::kPlainNk) | bit(ProductKind::kPlainKn);
 constexpr unsigned kLora = bit(ProductKind::kLoraNk) | bit(ProductKind::kLoraKn);
 constexpr unsigned kGemm = kPlain | bit(ProductKind::kForwardNk) | bit(ProductKind::kBackwardKn);
+constexpr unsigned kParity = bit(ProductKind::kParityKn);
 constexpr unsigned kPatches = bit(ProductKind::kGradientPatches);
 constexpr unsigned kGradient = bit(ProductKind::kGradientPlain) | kPatches;
 
@@ -99,6 +100,8 @@ constexpr std::array kTiles = {
     tile_row("64x32", "gemm_64x32", kGemm, kGemm64x32, 350),
     tile_row("16x64", "gemm_16x64", kPlain, kGemm16x64, 200),
     tile_row("elements", "gemm_elements", kGemm, kGemmElements, 60, Family::kElements),
+    tile_row("128x64", "gemm_parity", kParity, kGemm128x64, 600),
+    tile_row("64x64", "gemm_parity", kParity, kGemm64x64, 500),
     simt_row("gemm_simt", kGemm),
     hopper_row("hopper_64x64", kGemm, {1, 64, 64, 6}, 1000),
     hopper_row("hopper_128x64", kGemm, {2, 128, 64, 4}, 1300),
@@ -150,7 +153,8 @@ bool is_usable(const DeviceInfo& d, const TileRow& row, const ProductShape& s) {
 }
 
 int64_t num_tiles(const TileRow& row, const ProductShape& s) {
-    return ceil_div(s.m, row.rows) * ceil_div(s.n, row.columns);
+    const int64_t parts = s.kind == ProductKind::kParityKn ? 4 : 1;
+    return parts * ceil_div(s.m, row.rows) * ceil_div(s.n, row.columns);
 }
 int64_t steps_per_split(const TileRow& row, const ProductShape& s, int64_t splits) {
     return ceil_div(ceil_div(s.k, row.depth), splits);
@@ -192,7 +196,8 @@ std::string kernel_name(const TileRow& row, const ProductShape& s) {
                                              "plain",
                                              "patches",
                                              "lora_nk",
-                                             "lora_kn"};
+                                             "lora_kn",
+                                             "parity_kn"};
     const bool gradient = (bit(s.kind) & kGradient) != 0;
     const char* kind = kKinds[static_cast<size_t>(s.kind)];
     if (gradient && row.family != Family::kTensor && row.family != Family::kHopper) {

@@ -1,4 +1,7 @@
 // Cases of linear layers and convolutions, frozen, trainable and with a LoRA beside them.
+#include <algorithm>
+#include <array>
+
 #include "support/op_case.h"
 
 namespace lora::support::cases {
@@ -128,6 +131,37 @@ std::vector<OpCase> large_products() {
          },
          1152},
     };
+}
+
+// Strides whose gradients kernels take pixel by pixel of one parity: odd sizes, parities that no
+// tap or no pixel has, filters of other sizes.
+std::vector<OpCase> strides_of_two() {
+    struct Row {
+        const char* name;
+        Shape x;
+        Shape w;
+        std::array<int64_t, 4> pad;
+    };
+    std::vector<OpCase> cases;
+    for (const Row& row :
+         {Row{"conv2d/parity_odd", {3, 72, 11, 7}, {72, 72, 3, 3}, {1, 1, 1, 1}},
+          Row{"conv2d/parity_odd_right_pad", {2, 136, 7, 9}, {24, 136, 3, 3}, {0, 0, 1, 1}},
+          Row{"conv2d/parity_pads_differ", {2, 8, 6, 5}, {16, 8, 3, 3}, {1, 0, 0, 1}},
+          Row{"conv2d/parity_pointwise", {2, 72, 5, 7}, {24, 72, 1, 1}, {0, 0, 0, 0}},
+          Row{"conv2d/parity_one_pixel", {5, 16, 1, 1}, {8, 16, 3, 3}, {1, 1, 1, 1}},
+          Row{"conv2d/parity_even_filter", {1, 40, 9, 10}, {32, 40, 4, 4}, {1, 1, 1, 1}},
+          Row{"conv2d/parity_wide_filter", {1, 16, 10, 9}, {8, 16, 5, 5}, {2, 2, 2, 2}},
+          Row{"conv2d/parity_deep", {1, 32, 8, 8}, {640, 32, 3, 3}, {1, 1, 1, 1}}}) {
+        cases.push_back({row.name,
+                         OpKind::kConv2d,
+                         [row](CaseBuilder& c) {
+                             c.result(c.b().conv2d(c.image(row.x),
+                                                   c.weight(row.w, kSmall),
+                                                   {.stride = 2, .pad = row.pad}));
+                         },
+                         std::max(row.w[0], row.w[1]) * row.w[2] * row.w[3]});
+    }
+    return cases;
 }
 
 std::vector<OpCase> trainable_linears() {
@@ -326,7 +360,8 @@ std::vector<OpCase> trainable_convs() {
 
 std::vector<OpCase> product() {
     std::vector<OpCase> all = frozen_linears();
-    for (const auto list : {trainable_linears, frozen_convs, trainable_convs, large_products}) {
+    for (const auto list :
+         {trainable_linears, frozen_convs, trainable_convs, large_products, strides_of_two}) {
         for (OpCase& item : list()) all.push_back(std::move(item));
     }
     return all;

@@ -22,6 +22,7 @@ enum class ProductKind : uint8_t {  // how operands lie: kernels/product_args.h
     kGradientPatches,
     kLoraNk,  // plain, and the kernel makes the second product's left operand on the way
     kLoraKn,
+    kParityKn,  // backward with stride 2, pixels by parity; m and k are those of the largest part
 };
 [[nodiscard]] constexpr bool is_depth_contiguous(ProductKind kind) {  // of B
     return kind == ProductKind::kPlainNk || kind == ProductKind::kForwardNk ||

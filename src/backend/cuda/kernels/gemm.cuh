@@ -4,14 +4,14 @@
 // Needs   kByElements: nothing. Otherwise multiples of 8 elements: lda and k (plain A), channels
 //         (gathered A), k and b_stride_n (nk), n and the other strides of B (kn); addresses of A
 //         and B multiples of 16 bytes.
-// Launch  grid {row tiles * column tiles, 1, splits}, kTile.threads() threads,
-//         kTile.shared_bytes() of dynamic shared memory.
+// Input gradients of convolutions of stride 2 come by parity (gemm_part.cuh).
+// Launch  grid {row tiles * column tiles, 1, splits}, four times as many by parity;
+//         kTile.threads() threads, kTile.shared_bytes() of dynamic shared memory.
 // Moves   A once per column tile, B once per row tile, dst once.
 // Cases   tests/support/cases/product.cpp, lora_bench op linear, conv2d.
 #pragma once
 
-#include "backend/cuda/kernels/gemm_load.cuh"
-#include "backend/cuda/kernels/split_sum.cuh"
+#include "backend/cuda/kernels/gemm_part.cuh"
 
 namespace lora::cuda {
 
@@ -53,11 +53,12 @@ __device__ __forceinline__ void store_product(
 }
 
 // The sums pass through shared memory, 16 rows a warp, so that rows are written in long pieces.
-template <typename T, ProductTile kTile>
-__device__ __forceinline__ void store_sums(const ProductArgs& p,
+template <typename T, ProductTile kTile, bool kParity>
+__device__ __forceinline__ void store_sums(const ProductPart<kParity>& part,
                                            const WarpSums<kTile>& sums,
                                            const TilePosition& first,
                                            float* shared) {
+    const ProductArgs& p = part.p;
     using Sums = WarpSums<kTile>;
     constexpr int kStride = kTile.staging_stride();
     constexpr int kPieces = kTile.warp_columns() / 8;
@@ -82,62 +83,84 @@ __device__ __forceinline__ void store_sums(const ProductArgs& p,
             const int n = first_column + piece % kPieces * 8;
             if (m >= p.m || n >= p.n) continue;
             const float* from = staging + piece / kPieces * kStride + piece % kPieces * 8;
-            store_product<T>(p, from, m, n, min(8, p.n - n));
+            store_product<T>(p, from, part.row_of(m), n, min(8, p.n - n));
         }
     }
 }
 
-template <typename T, ProductTile kTile, Gather kGather, bool kDepthContiguous, bool kByElements>
-__device__ __forceinline__ void gemm(const ProductArgs& p) {
-    unsigned char* shared = dynamic_shared();
-    const BlockPlace place = place_in_grid();
-    const TilePosition first = tile_position(place.tile, p.m, p.n, kTile.rows, kTile.columns);
-    const int begin = place.split * p.k_per_split;
-    const int end = min(p.k, begin + p.k_per_split);
-    const int count = (end - begin + kTile.depth - 1) / kTile.depth;
+struct GemmForm {
+    Gather gather = Gather::kPlain;
+    bool depth_contiguous = true;
+    bool by_elements = false;
+    bool parity = false;
+};
 
-    LeftLoader<T, kTile, kGather, kByElements> left(p, first.row, begin);
-    auto right = [&] {
-        if constexpr (kDepthContiguous) {
-            return RightLoader<T, kTile, kByElements>(p, first.column, begin);
-        } else {
-            const RowPlaces places{p.b_tap_k, p.b_tap_stride, p.b_stride_k};
-            return DepthLoader<T, kTile.columns, kTile.depth, kTile.threads(), kByElements>(
-                static_cast<const T*>(p.b), places, first.column, p.n, begin);
-        }
-    }();
-    WarpSums<kTile> sums;
-    sum_steps<T, kTile, false, !kDepthContiguous>(sums, count, [&](uint32_t stage) {
-        left.load(p, end, stage);
-        if constexpr (kDepthContiguous) {
-            right.load(p, end, stage + kTile.left_bytes());
-        } else {
+template <typename T, ProductTile kTile, GemmForm kForm>
+__device__ __forceinline__ void sum_product(WarpSums<kTile>& sums,
+                                            const ProductPart<kForm.parity>& part,
+                                            const TilePosition& first,
+                                            int begin,
+                                            int end) {
+    const ProductArgs& p = part.p;
+    constexpr bool kByElements = kForm.by_elements;
+    const int count = (end - begin + kTile.depth - 1) / kTile.depth;
+    LeftLoader<T, kTile, kForm.gather, kByElements> left(p, first.row, begin);
+    if constexpr (!kForm.depth_contiguous) {
+        DepthLoader<T, kTile.columns, kTile.depth, kTile.threads(), kByElements, kForm.parity>
+            right(static_cast<const T*>(p.b), part.places(), first.column, p.n, begin);
+        sum_steps<T, kTile, false, true>(sums, count, [&](uint32_t stage) {
+            left.load(p, end, stage);
             right.load(end, stage + kTile.left_bytes());
-        }
-    });
+        });
+    } else {
+        RightLoader<T, kTile, kByElements> right(p, first.column, begin);
+        sum_steps<T, kTile, false, false>(sums, count, [&](uint32_t stage) {
+            left.load(p, end, stage);
+            right.load(p, end, stage + kTile.left_bytes());
+        });
+    }
+}
+
+template <typename T, ProductTile kTile, GemmForm kForm>
+__device__ __forceinline__ void gemm(const ProductArgs& args) {
+    const BlockPlace place = place_in_grid();
+    ProductPart<kForm.parity> part(args, place);
+    const ProductArgs& p = part.p;
+    if constexpr (kForm.parity) {
+        part.p.b = static_cast<const T*>(args.b) + part.first_tap(args, place);
+        const int row_tiles = (p.m + kTile.rows - 1) / kTile.rows;
+        const int column_tiles = (p.n + kTile.columns - 1) / kTile.columns;
+        if (part.tile >= row_tiles * column_tiles) return;  // a smaller part than the largest
+    }
+    const TilePosition first = tile_position(part.tile, p.m, p.n, kTile.rows, kTile.columns);
+    const int begin = place.split * p.k_per_split;
+    WarpSums<kTile> sums;
+    sum_product<T, kTile, kForm>(sums, part, first, begin, min(p.k, begin + p.k_per_split));
     __syncthreads();
     if (!join_splits<WarpSums<kTile>::kCount>(&sums.at[0][0][0], p.split, place)) return;
-    store_sums<T, kTile>(p, sums, first, reinterpret_cast<float*>(shared));
+    store_sums<T, kTile, kForm.parity>(
+        part, sums, first, reinterpret_cast<float*>(dynamic_shared()));
 }
 
 }  // namespace lora::cuda
 
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
-#define LORA_GEMM_BODY(...) lora::cuda::gemm<__VA_ARGS__>(p)
+#define LORA_GEMM_BODY(T, tile, ...) lora::cuda::gemm<T, tile, lora::cuda::GemmForm{__VA_ARGS__}>(p)
 #else
 #define LORA_GEMM_BODY(...) static_cast<void>(p)  // never launched there
 #endif
 
-// gemm_<name>_<gather>_<b>_<suffix>
-#define LORA_GEMM(tile, name, by_elements, gather, kind, b, contiguous, suffix, T)  \
-    extern "C" __global__ void __launch_bounds__(tile.threads(), tile.blocks)       \
-        gemm_##name##_##gather##_##b##_##suffix(                                    \
-            const __grid_constant__ lora::cuda::ProductArgs p) {                    \
-        LORA_GEMM_BODY(T, tile, lora::cuda::Gather::kind, contiguous, by_elements); \
+// gemm_<name>_<kind>_<suffix>; then the form's fields
+#define LORA_GEMM(tile, name, kind, suffix, T, ...)                                          \
+    extern "C" __global__ void __launch_bounds__(tile.threads(), tile.blocks)                \
+        gemm_##name##_##kind##_##suffix(const __grid_constant__ lora::cuda::ProductArgs p) { \
+        LORA_GEMM_BODY(T, tile, __VA_ARGS__);                                                \
     }
-#define LORA_GEMM_PLAIN(tile, name, by_elements, suffix, T)                \
-    LORA_GEMM(tile, name, by_elements, plain, kPlain, nk, true, suffix, T) \
-    LORA_GEMM(tile, name, by_elements, plain, kPlain, kn, false, suffix, T)
-#define LORA_GEMM_GATHERED(tile, name, by_elements, suffix, T)                 \
-    LORA_GEMM(tile, name, by_elements, forward, kForward, nk, true, suffix, T) \
-    LORA_GEMM(tile, name, by_elements, backward, kBackward, kn, false, suffix, T)
+#define LORA_GEMM_PLAIN(tile, name, by_elements, suffix, T)                                   \
+    LORA_GEMM(tile, name, plain_nk, suffix, T, lora::cuda::Gather::kPlain, true, by_elements) \
+    LORA_GEMM(tile, name, plain_kn, suffix, T, lora::cuda::Gather::kPlain, false, by_elements)
+#define LORA_GEMM_GATHERED(tile, name, by_elements, suffix, T)                                    \
+    LORA_GEMM(tile, name, forward_nk, suffix, T, lora::cuda::Gather::kForward, true, by_elements) \
+    LORA_GEMM(tile, name, backward_kn, suffix, T, lora::cuda::Gather::kBackward, false, by_elements)
+#define LORA_GEMM_PARITY(tile, name, suffix, T) \
+    LORA_GEMM(tile, name, parity_kn, suffix, T, lora::cuda::Gather::kBackward, false, false, true)

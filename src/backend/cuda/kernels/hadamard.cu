@@ -69,7 +69,8 @@ __device__ __forceinline__ void hadamard(const HadamardArgs& p) {
     out.n = out.ldd = p.cols;
     out.alpha = p.alpha;
     out.wide = p.wide;
-    store_sums<T, kHadamardTile>(out, sums, first, reinterpret_cast<float*>(dynamic_shared()));
+    const ProductPart<false> whole(out, {});
+    store_sums<T, kHadamardTile>(whole, sums, first, reinterpret_cast<float*>(dynamic_shared()));
 }
 
 // d's elements where a thread has its sums: pairs side by side.

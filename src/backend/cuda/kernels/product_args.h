@@ -3,8 +3,8 @@
 // buffer.
 //   dst[m, n] = alpha * sum_k A[m, k] B[k, n] + bias[n] + addend[m, n]
 //               + alpha2 * sum_k A2[m, k] B2[k, n]   (gemm_hopper only, alpha 1)
-// Families of kernels; <kind> says how A and B lie: plain_nk, plain_kn, forward_nk, backward_kn
-// (B is nk where its k is contiguous, kn where its n is)
+// Families of kernels; <kind> says how A and B lie: plain_nk, plain_kn, forward_nk, backward_kn,
+// parity_kn (B is nk where its k is contiguous, kn where its n is; parity: gemm_part.cuh)
 //   gemm_<rows>x<columns>_<kind>_<type>    tensor cores; bf16, f16; 8.0 and later
 //   gemm_elements_<kind>_<type>            the same for sizes and strides that are no multiple of 8
 //   gemm_simt_<kind>_<type>                f32 (exact, no TF32); f16 on cards before 8.0
