@@ -28,7 +28,8 @@ struct Options {
     int repeats = 5;
     bool nodes = false;  // step, sample: one line an operator too
     bool floor = true;
-    bool vendor = false;  // op: beside NVIDIA's libraries
+    bool vendor = false;         // op: beside NVIDIA's libraries
+    bool quantize_base = false;  // step: frozen weights in 8 bits
 };
 
 // Errors  kConfig.

@@ -21,6 +21,7 @@ constexpr const char* kUsage =
     "                                           folder of 50,000 files\n"
     "options: --backend cpu|reference --dtype fp32|bf16 --batch 1,4 --resolution 512 --rank 32\n"
     "         --network_args algo=loha,conv_dim=4 (step: of lycoris.kohya)\n"
+    "         --base_quant none|int8 (step: frozen weights in 8 bits)\n"
     "         --chunks 3 --threads N --repeats N --nodes --no_floor --json (always on)\n";
 
 int64_t to_number(const std::string& name, const std::string& text) {
@@ -74,6 +75,11 @@ void set_option(lora::bench::Options& o, const std::string& name, const std::str
         o.rank = to_number(name, value);
     } else if (name == "--network_args") {
         o.network_args = to_pairs(value);
+    } else if (name == "--base_quant") {
+        if (value != "none" && value != "int8") {
+            throw lora::Error(lora::ErrorCode::kConfig, "--base_quant is none or int8");
+        }
+        o.quantize_base = value == "int8";
     } else if (name == "--chunks") {
         o.num_chunks = to_number(name, value);
     } else if (name == "--threads") {

@@ -48,7 +48,9 @@ void run_batch(const Options& options, const Session& s, int64_t batch) {
     network.network_args = options.network_args;
     if (!options.network_args.empty()) network.network_module = "lycoris.kohya";
     train::TrainModel model =
-        train::make_train_model(s.info, train::choose_modules(s.info, network), {.dtype = s.dtype});
+        train::make_train_model(s.info,
+                                train::choose_modules(s.info, network),
+                                {.dtype = s.dtype, .quantize_base = options.quantize_base});
     const train::Network layout = model.network;
     train::TrainStep step(*s.backend, std::move(model), {});
     const train::StepShape shape{.batch = batch,
@@ -80,6 +82,7 @@ void run_batch(const Options& options, const Session& s, int64_t batch) {
 
     OrderedJson line = line_start(*s.backend, s.dtype);
     for (const auto& [key, value] : options.network_args) line["network_args"][key] = value;
+    if (options.quantize_base) line["base_quant"] = "int8";
     line["batch"] = batch;
     line["width"] = options.resolution_px;
     line["height"] = options.resolution_px;
