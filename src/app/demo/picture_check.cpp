@@ -154,6 +154,17 @@ struct Range {
     double to;
 };
 
+// `from` and on in steps, up to `to`.
+std::vector<double> spaced(double from, double to, double step) {
+    std::vector<double> places;
+    double place = from;
+    while (place <= to) {
+        places.push_back(place);
+        place += step;
+    }
+    return places;
+}
+
 // The best place for an eye in a part of the picture. Where many are as good, as in a drawing,
 // their middle.
 Spot find_eye(const Picture& picture, Range x_range, Range y_range) {
@@ -161,9 +172,9 @@ Spot find_eye(const Picture& picture, Range x_range, Range y_range) {
     const double step = side / 96;
     std::vector<Spot> spots;
     Spot best;
-    for (double radius = kLeastEye * side; radius <= kMostEye * side; radius += step) {
-        for (double y = std::max(y_range.from, radius); y <= y_range.to; y += step) {
-            for (double x = std::max(x_range.from, radius); x <= x_range.to; x += step) {
+    for (const double radius : spaced(kLeastEye * side, kMostEye * side, step)) {
+        for (const double y : spaced(std::max(y_range.from, radius), y_range.to, step)) {
+            for (const double x : spaced(std::max(x_range.from, radius), x_range.to, step)) {
                 Spot spot{x, y, radius, 0};
                 spot.score = eye_score(picture, spot);
                 if (spot.score > best.score) best = spot;
@@ -228,11 +239,13 @@ Rgb median_border(const Picture& picture) {
     std::vector<Rgb> border;
     const auto right = static_cast<double>(picture.width - 1);
     const auto bottom = static_cast<double>(picture.height - 1);
-    for (double x = 0; x <= right; ++x) {
+    for (int64_t i = 0; i < picture.width; ++i) {
+        const auto x = static_cast<double>(i);
         border.push_back(picture.at(x, 0));
         border.push_back(picture.at(x, bottom));
     }
-    for (double y = 0; y <= bottom; ++y) {
+    for (int64_t i = 0; i < picture.height; ++i) {
+        const auto y = static_cast<double>(i);
         border.push_back(picture.at(0, y));
         border.push_back(picture.at(right, y));
     }

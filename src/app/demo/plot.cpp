@@ -33,7 +33,8 @@ struct Scale {
 
 void draw_axes(Canvas& canvas, const Scale& scale) {
     const double loss_step = round_step(scale.top, 5);
-    for (double loss = 0; loss <= scale.top * 1.0001; loss += loss_step) {
+    for (int i = 0; i * loss_step <= scale.top * 1.0001; ++i) {
+        const double loss = i * loss_step;
         const Point left = scale.at(1, loss);
         canvas.line(left, {kArea.x + kArea.width, left.y}, kGrey);
         const std::string label = fmt::format("{:.3g}", loss);
@@ -41,7 +42,8 @@ void draw_axes(Canvas& canvas, const Scale& scale) {
         canvas.text({kArea.x - 6 - width, left.y - 3}, label);
     }
     const double step_step = std::max(1.0, round_step(scale.steps, 6));
-    for (double step = step_step; step <= scale.steps; step += step_step) {
+    for (int i = 1; i * step_step <= scale.steps; ++i) {
+        const double step = i * step_step;
         const Point foot = scale.at(step, 0);
         canvas.line(foot, {foot.x, foot.y + 4}, kInk);
         const std::string label = fmt::format("{:.0f}", step);
