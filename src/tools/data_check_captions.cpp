@@ -1,6 +1,7 @@
 // Captions of one folder: encodings, tags, triggers, lengths, what is always together.
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 
 #include <fmt/format.h>
@@ -175,14 +176,46 @@ bool words_are_known(const CheckContext& context, const std::string& tag) {
     return true;
 }
 
+using TagUsers = std::map<std::string, std::vector<const Caption*>>;
+
+// Tags of a folder that stand in several captions: what a rare one may have been meant for.
+class CommonTags {
+public:
+    explicit CommonTags(const TagUsers& users) {
+        for (const auto& [tag, where] : users) {
+            if (where.size() < 3) continue;
+            tags_.add(tag);
+            counts_.push_back(where.size());
+            most_ = std::max(most_, where.size());
+        }
+    }
+    // By letters the first of those at most `limit` changes away that are three times as frequent;
+    // empty when there is none.
+    [[nodiscard]] std::string nearest(const std::string& tag, int limit, size_t uses) const {
+        if (most_ < 3 * uses) return {};
+        std::optional<size_t> best;
+        for (const NearWords::Hit& hit : tags_.within(tag, limit)) {
+            if (counts_[hit.number] < 3 * uses) continue;
+            if (!best || hit.number < *best) best = hit.number;
+        }
+        return best ? tags_.word(*best) : "";
+    }
+
+private:
+    NearWords tags_;
+    std::vector<size_t> counts_;
+    size_t most_ = 0;
+};
+
 void check_vocabulary(const CheckContext& context,
                       const std::vector<Caption>& captions,
                       const ScannedFolder& folder) {
-    std::map<std::string, std::vector<const Caption*>> users;
+    TagUsers users;
     for (const Caption& caption : captions) {
         const std::set<std::string> unique(caption.plain.begin(), caption.plain.end());
         for (const std::string& tag : unique) users[tag].push_back(&caption);
     }
+    const CommonTags common(users);
     for (const auto& [tag, where] : users) {
         if (tag == folder.row.trigger || context.classes.knows(tag) || tag.size() < 4) continue;
         // Sentences and triggers of the user's own are no misspelt tags.
@@ -191,11 +224,7 @@ void check_vocabulary(const CheckContext& context,
         if (words_are_known(context, tag)) continue;
         const int limit = tag.size() < 8 ? 1 : 2;
         std::string near = context.classes.nearest(tag);
-        for (const auto& [other, others] : users) {
-            if (!near.empty()) break;
-            if (others.size() < 3 || others.size() < 3 * where.size()) continue;
-            if (edit_distance(tag, other, limit) <= limit) near = other;
-        }
+        if (near.empty()) near = common.nearest(tag, limit, where.size());
         for (const Caption* caption : where) {
             context.add(near.empty() && where.size() > 2 ? kNote : kWarning,
                         near.empty() ? "unknown_tag" : "misspelt_tag",
@@ -212,29 +241,29 @@ void check_together(const CheckContext& context,
                     const std::vector<Caption>& captions,
                     const ScannedFolder& folder) {
     if (captions.size() < 5) return;
-    std::map<std::string, std::vector<bool>> places;
+    std::map<std::string, std::vector<size_t>> places;  // captions that hold the tag
     for (size_t i = 0; i < captions.size(); ++i) {
         for (const std::string& tag : captions[i].plain) {
             if (tag == folder.row.trigger || context.classes.class_of(tag) == TagClass::kCount) {
                 continue;
             }
             auto& where = places[tag];
-            where.resize(captions.size());
-            where[i] = true;
+            if (where.empty() || where.back() != i) where.push_back(i);
         }
     }
-    std::map<std::vector<bool>, std::vector<std::string>> groups;
-    for (const auto& [tag, where] : places) groups[where].push_back(tag);
+    std::map<std::vector<size_t>, std::vector<std::string>> groups;
+    for (auto& [tag, where] : places) {
+        if (where.size() >= 4) groups[std::move(where)].push_back(tag);
+    }
     for (const auto& [where, tags] : groups) {
-        const auto count = std::count(where.begin(), where.end(), true);
-        if (tags.size() < 2 || count < 4) continue;
-        context.add(
-            kWarning,
-            "always_together",
-            folder.path,
-            fmt::format(
-                "{} stand in the same {} captions and will fuse", fmt::join(tags, ", "), count),
-            "remove all but one, or add pictures with one of them alone");
+        if (tags.size() < 2) continue;
+        context.add(kWarning,
+                    "always_together",
+                    folder.path,
+                    fmt::format("{} stand in the same {} captions and will fuse",
+                                fmt::join(tags, ", "),
+                                where.size()),
+                    "remove all but one, or add pictures with one of them alone");
     }
 }
 

@@ -190,6 +190,7 @@ TagClasses::TagClasses() {
     }
     for (const auto& [tag, tag_class] : table_) {
         for (const std::string_view word : split(tag, ' ')) words_.emplace(word);
+        near_.add(tag);
     }
     for (const std::string_view list : {internal::colours(),
                                         internal::hair_words(),
@@ -266,12 +267,12 @@ std::string TagClasses::nearest(std::string_view tag) const {
     const int limit = wanted.size() < 8 ? 1 : 2;
     std::string best;
     int best_distance = limit + 1;
-    for (const auto& [known, tag_class] : table_) {
-        const int d = edit_distance(wanted, known, limit);
-        if (d == 0) return {};
-        if (d < best_distance || (d == best_distance && !best.empty() && known < best)) {
+    for (const auto& [number, distance] : near_.within(wanted, limit)) {
+        if (distance == 0) return {};
+        const std::string& known = near_.word(number);
+        if (distance < best_distance || (distance == best_distance && known < best)) {
             best = known;
-            best_distance = d;
+            best_distance = distance;
         }
     }
     return best;
@@ -283,31 +284,6 @@ bool TagClasses::knows_words(std::string_view tag) const {
         if (!words_.contains(std::string(word))) return false;
     }
     return true;
-}
-
-int edit_distance(std::string_view a, std::string_view b, int limit) {
-    if (a.size() > b.size()) std::swap(a, b);
-    if (b.size() - a.size() > static_cast<size_t>(limit)) return limit + 1;
-    std::array<std::vector<int>, 3> rows;
-    for (auto& row : rows) row.resize(b.size() + 1);
-    for (size_t j = 0; j <= b.size(); ++j) rows[0][j] = static_cast<int>(j);
-    for (size_t i = 1; i <= a.size(); ++i) {
-        auto& row = rows[i % 3];
-        const auto& above = rows[(i + 2) % 3];
-        const auto& second = rows[(i + 1) % 3];
-        row[0] = static_cast<int>(i);
-        int least = row[0];
-        for (size_t j = 1; j <= b.size(); ++j) {
-            row[j] = std::min(
-                {above[j] + 1, row[j - 1] + 1, above[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
-                row[j] = std::min(row[j], second[j - 2] + 1);
-            }
-            least = std::min(least, row[j]);
-        }
-        if (least > limit + 1) return limit + 1;
-    }
-    return std::min(rows[a.size() % 3][b.size()], limit + 1);
 }
 
 }  // namespace lora::tools

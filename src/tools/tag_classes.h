@@ -15,6 +15,8 @@
 #include <utility>
 #include <vector>
 
+#include "tools/near_words.h"
+
 namespace lora::tools {
 
 enum class TagClass : uint8_t {
@@ -75,10 +77,8 @@ private:
 
     std::unordered_map<std::string, TagClass> table_;
     std::unordered_set<std::string> words_;
+    NearWords near_;  // those of the table
     std::vector<UserRule> user_rules_;
 };
-
-// Changes (insert, remove, replace, swap of neighbours) between two words; at most `limit` + 1.
-[[nodiscard]] int edit_distance(std::string_view a, std::string_view b, int limit);
 
 }  // namespace lora::tools

@@ -171,13 +171,5 @@ TEST(TagStatistics, CountsAndCompanions) {
     EXPECT_EQ(rows[1].count, 1);
 }
 
-TEST(EditDistance, SmallCases) {
-    EXPECT_EQ(edit_distance("smile", "smlie", 2), 1);
-    EXPECT_EQ(edit_distance("smile", "smile", 2), 0);
-    EXPECT_EQ(edit_distance("twintails", "twintial", 2), 2);
-    EXPECT_EQ(edit_distance("abc", "abcdefg", 2), 3);
-    EXPECT_EQ(edit_distance("", "a", 2), 1);
-}
-
 }  // namespace
 }  // namespace lora::tools
