@@ -42,7 +42,7 @@ std::unique_ptr<DynamicLibrary> open_library(const std::string& named) {
     if (named.empty()) {
         auto library = DynamicLibrary::open(places_to_look());
         if (library == nullptr) {
-            throw Error(ErrorCode::kDevice, "ONNX Runtime, which runs the tagger, was not found")
+            throw Error(ErrorCode::kDevice, "ONNX Runtime, which runs the model, was not found")
                 .with_hint(kHowToGet);
         }
         return library;
@@ -79,6 +79,15 @@ private:
 };
 
 }  // namespace
+
+std::string shape_text(const std::vector<int64_t>& dims) {
+    std::string out = "[";
+    for (const int64_t dim : dims) {
+        if (out.size() > 1) out += ", ";
+        out += dim < 0 ? "any" : fmt::format("{}", dim);
+    }
+    return out + "]";
+}
 
 struct OnnxSession::Impl {
     std::unique_ptr<DynamicLibrary> library;

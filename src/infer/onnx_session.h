@@ -1,5 +1,6 @@
 // A network in an ONNX file, run on the processor by ONNX Runtime, which is opened at run time: the
-// program starts without it. Not here: pictures and what outputs mean (tools/tagger.h).
+// program starts without it. Not here: pictures and what outputs mean (tools/tagger.h,
+// tools/segmenter_model.h).
 // Shapes   outermost first; -1 is a size that the caller chooses.
 // Errors   kDevice: no library, or one that does not serve; kFormat: a file that the library cannot
 //          use, with its own words; kIo: no such file.
@@ -24,6 +25,9 @@ struct FloatTensor {
     std::vector<int64_t> dims;
     std::vector<float> values;
 };
+
+// "[any, 3, 448, 448]"
+[[nodiscard]] std::string shape_text(const std::vector<int64_t>& dims);
 
 struct OnnxOptions {
     // A file that the user named, or empty: lib/ beside the program, the program's folder, then

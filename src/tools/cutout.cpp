@@ -280,21 +280,6 @@ void tidy(Work& work) {
     }
 }
 
-io::Image grey_picture(const Mask& mask) {
-    io::Image out{mask.height_px, mask.width_px, {}};
-    for (const uint8_t value : mask.value) out.rgb.insert(out.rgb.end(), 3, value);
-    return out;
-}
-
-Mask resized(const Mask& mask, int64_t height, int64_t width) {
-    if (mask.height_px == height && mask.width_px == width) return mask;
-    const io::Image image = data::resize(grey_picture(mask), {width, height});
-    Mask out{height, width, {}};
-    out.value.resize(image.rgb.size() / 3);
-    for (size_t i = 0; i < out.value.size(); ++i) out.value[i] = image.rgb[3 * i];
-    return out;
-}
-
 // What is known of each place, on the small copy.
 std::vector<Place> places_of(const FigureHint& hint, const io::Image& image, const Work& work) {
     std::vector<Place> out(work.pixels.size(), Place::kBackground);

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/words.h"
+#include "data/image_transform.h"
 
 namespace lora::tools {
 namespace {
@@ -40,6 +41,12 @@ void spread(std::vector<uint8_t>& plane, int64_t lines, int64_t length, int64_t 
         }
         for (int64_t k = 0; k < length; ++k) plane[index(k)] = line[static_cast<size_t>(k)];
     }
+}
+
+io::Image grey_picture(const Mask& mask) {
+    io::Image out{mask.height_px, mask.width_px, {}};
+    for (const uint8_t value : mask.value) out.rgb.insert(out.rgb.end(), 3, value);
+    return out;
 }
 
 }  // namespace
@@ -151,6 +158,15 @@ Mask shrunk_by(const Mask& mask, int64_t px) {
             value = at_edge || value != 0 ? 0 : 255;
         }
     }
+    return out;
+}
+
+Mask resized(const Mask& mask, int64_t height, int64_t width) {
+    if (mask.height_px == height && mask.width_px == width) return mask;
+    const io::Image image = data::resize(grey_picture(mask), {width, height});
+    Mask out{height, width, {}};
+    out.value.resize(image.rgb.size() / 3);
+    for (size_t i = 0; i < out.value.size(); ++i) out.value[i] = image.rgb[3 * i];
     return out;
 }
 

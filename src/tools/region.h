@@ -51,6 +51,9 @@ struct Mask {
 // Every place within `px` of one below 128, or of the edge, becomes 0, all others 255.
 [[nodiscard]] Mask shrunk_by(const Mask& mask, int64_t px);
 
+// The mask of the same picture at another size, soft at its edges.
+[[nodiscard]] Mask resized(const Mask& mask, int64_t height_px, int64_t width_px);
+
 using Colour = std::array<uint8_t, 3>;
 // "white", "black", "gray", "#rrggbb". Errors  kConfig.
 [[nodiscard]] Colour parse_colour(std::string_view text);

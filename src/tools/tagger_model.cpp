@@ -27,15 +27,6 @@ std::string model_file(const std::string& model) {
     return path;
 }
 
-std::string shape_text(const std::vector<int64_t>& dims) {
-    std::string out = "[";
-    for (const int64_t dim : dims) {
-        if (out.size() > 1) out += ", ";
-        out += dim < 0 ? "any" : fmt::format("{}", dim);
-    }
-    return out + "]";
-}
-
 // White all around, the picture in the middle; an odd pixel goes right and below.
 io::Image squared(const io::Image& picture) {
     const int64_t side = std::max(picture.height_px, picture.width_px);
@@ -89,7 +80,7 @@ void TaggerModel::read_contract(const std::string& path) {
                            session_.outputs().size()));
     }
     const infer::TensorSlot& input = session_.inputs().front();
-    const std::string shape = shape_text(input.dims);
+    const std::string shape = infer::shape_text(input.dims);
     if (!input.is_float || input.dims.size() != 4) {
         refuse(fmt::format("its input is {}{}", shape, input.is_float ? "" : ", not of floats"));
     }
@@ -107,7 +98,7 @@ void TaggerModel::read_contract(const std::string& path) {
     fixed_batch_ = std::max<int64_t>(input.dims[0], 0);
     const infer::TensorSlot& output = session_.outputs().front();
     if (!output.is_float || output.dims.size() != 2) {
-        refuse(fmt::format("its output is {}", shape_text(output.dims)));
+        refuse(fmt::format("its output is {}", infer::shape_text(output.dims)));
     }
     const int64_t num_tags = std::ssize(tags_);
     if (output.dims[1] >= 0 && output.dims[1] != num_tags) {
@@ -156,7 +147,7 @@ void TaggerModel::run_batch(std::span<const float> pictures,
     if (result.dims != std::vector<int64_t>{batch, num_tags}) {
         throw Error(ErrorCode::kFormat,
                     fmt::format("the model answered {} where [{}, {}] was expected",
-                                shape_text(result.dims),
+                                infer::shape_text(result.dims),
                                 batch,
                                 num_tags))
             .with_hint("take model.onnx and selected_tags.csv of the same model");

@@ -12,9 +12,9 @@ import time
 import unittest
 
 from harness import SOURCE, E2E, listing, run, start
+from onnx_files import HAS_RUNTIME, floats, ints, node, number, onnx_model, value_info
 
 DATA = os.path.join(SOURCE, "tests/data/tagger")
-HAS_RUNTIME = os.path.exists(os.path.join(SOURCE, ".deps/onnxruntime/libonnxruntime.so"))
 RATINGS = ("general", "sensitive", "questionable", "explicit")
 
 
@@ -27,53 +27,11 @@ def read_json(path):
     return json.loads(read(path))
 
 
-# ---- ONNX files of our own: protobuf by hand, onnx.proto's field numbers ------------------------
-
-def varint(value):
-    out = b""
-    while value > 127:
-        out += bytes([value & 127 | 128])
-        value >>= 7
-    return out + bytes([value])
-
-
-def field(number, value):
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value & (1 << 64) - 1)
-    value = value.encode() if isinstance(value, str) else value
-    return varint(number << 3 | 2) + varint(len(value)) + value
-
-
-def value_info(name, dims, kind=1):
-    shape = b"".join(field(1, field(2, d) if isinstance(d, str) else field(1, d)) for d in dims)
-    return field(1, name) + field(2, field(1, field(1, kind) + field(2, shape)))
-
-
-def node(kind, inputs, outputs, *attributes):
-    return (b"".join(field(1, i) for i in inputs) + b"".join(field(2, o) for o in outputs) + field(4, kind) +
-            b"".join(field(5, a) for a in attributes))
-
-
-def ints(name, values):
-    return field(1, name) + b"".join(field(8, v) for v in values) + field(20, 7)
-
-
-def floats(name, dims, values):
-    return b"".join(field(1, d) for d in dims) + field(2, 1) + field(8, name) + field(
-        9, struct.pack(f"<{len(values)}f", *values))
-
-
-def onnx_model(inputs, outputs, nodes=(), constants=()):
-    graph = (b"".join(field(1, n) for n in nodes) + field(2, "graph") + b"".join(field(5, c) for c in constants) +
-             b"".join(field(11, i) for i in inputs) + b"".join(field(12, o) for o in outputs))
-    return field(1, 8) + field(7, graph) + field(8, field(1, "") + field(2, 13))
-
-
 def mean_model(dims, num_tags=4, sigmoid=True):
     """Scores that follow from the mean of the first three numbers of the last axis or the channels."""
     axes = [2, 3] if dims[1] == 3 else [1, 2]
     weights = [((i * 7 + c * 3) % 5 - 2) / 200 for c in range(3) for i in range(num_tags)]
-    nodes = [node("ReduceMean", ["in"], ["mean"], ints("axes", axes), field(1, "keepdims") + field(3, 0) + field(20, 2)),
+    nodes = [node("ReduceMean", ["in"], ["mean"], ints("axes", axes), number("keepdims", 0)),
              node("MatMul", ["mean", "weight"], ["sum"])]
     nodes.append(node("Sigmoid" if sigmoid else "Identity", ["sum"], ["out"]))
     return onnx_model([value_info("in", dims)], [value_info("out", ["n", num_tags])], nodes,
@@ -280,7 +238,7 @@ class Tag(E2E):
         refused(4, mean_model(["n", 9999, 9999, 3])[0], "square")
         refused(4, onnx_model([value_info("in", ["n", 16, 16, 4])], [value_info("out", ["n", 4])],
                               [node("ReduceMean", ["in"], ["out"], ints("axes", [1, 2]),
-                                    field(1, "keepdims") + field(3, 0) + field(20, 2))]), "no WD14 tagger")
+                                    number("keepdims", 0))]), "no WD14 tagger")
         refused(4, mean_model(["n", 16, 16, 3], num_tags=9)[0], "9 outputs", "4 tags")
         refused(4, onnx_model([value_info("in", ["n", 16, 16, 3], 11)], [value_info("out", ["n", 4], 11)],
                               [node("Identity", ["in"], ["out"])]), "")

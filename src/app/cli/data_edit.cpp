@@ -1,4 +1,9 @@
 // `lora data crop|cutout|erase|mix`: pictures and folders made ready.
+#include <array>
+#include <cmath>
+#include <memory>
+#include <optional>
+
 #include <fmt/format.h>
 
 #include "app/cli/data_actions.h"
@@ -8,10 +13,12 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/utf8.h"
+#include "base/words.h"
 #include "config/recipe.h"
 #include "tools/data_mix.h"
 #include "tools/file_changes.h"
 #include "tools/picture_edits.h"
+#include "tools/segmenter_model.h"
 
 namespace lora::app {
 namespace {
@@ -63,6 +70,43 @@ tools::EditOptions edit_options(const config::Settings& settings,
     return options;
 }
 
+// "0.5" or "0.485,0.456,0.406"; nothing where the option was not given.
+std::optional<std::array<float, 3>> channels(const config::Settings& settings, const char* name) {
+    if (settings.text(name).empty()) return std::nullopt;
+    const std::string text = settings.text(name);
+    const auto words = split(text, ',');
+    std::array<float, 3> out{};
+    for (size_t c = 0; c < 3; ++c) {
+        const auto number = parse_number<float>(trimmed(words[words.size() == 3 ? c : 0]));
+        const bool fits = words.size() == 1 || words.size() == 3;
+        if (!fits || !number || !std::isfinite(*number)) {
+            throw Error(ErrorCode::kConfig, fmt::format("{} \"{}\" is no number", name, text))
+                .with_hint("one number, or three as in 0.485,0.456,0.406");
+        }
+        out[c] = *number;
+    }
+    return out;
+}
+
+std::unique_ptr<tools::Segmenter> segmenter_of(const config::Settings& settings) {
+    tools::SegmenterOptions options;
+    options.model = settings.text("segmenter");
+    if (options.model.empty()) return std::make_unique<tools::GrabCut>();
+    options.runtime.library = settings.text("onnxruntime");
+    options.runtime.threads = static_cast<int>(settings.integer("threads"));
+    options.side_px = settings.integer("segmenter_size");
+    options.mean = channels(settings, "pixel_mean");
+    options.deviation = channels(settings, "pixel_std");
+    for (const float value : options.deviation.value_or(std::array<float, 3>{1, 1, 1})) {
+        if (value > 0) continue;
+        throw Error(ErrorCode::kConfig, "pixel_std must be greater than 0");
+    }
+    options.keep_shape = settings.text("segmenter_fit") == "pad";
+    auto out = std::make_unique<tools::SegmenterModel>(options);
+    log::info("{} finds figures at {} px", printable(options.model), out->side_px());
+    return out;
+}
+
 }  // namespace
 
 int undo_in(const std::vector<std::string>& folders) {
@@ -94,7 +138,6 @@ int run_data_edit(const std::string& action,
         if (!reg.empty()) roots.push_back(reg);
         return undo_in(roots);
     }
-    const tools::GrabCut grab_cut;
     tools::EditReport report;
     if (action == "crop") {
         report = tools::crop_figures(options,
@@ -102,14 +145,14 @@ int run_data_edit(const std::string& action,
                                       .class_name = settings.text("class"),
                                       .margin = settings.number("margin"),
                                       .plain_too = settings.flag("plain_too")},
-                                     grab_cut);
+                                     *segmenter_of(settings));
     } else if (action == "cutout") {
         tools::CutOutOptions how;
         how.background = tools::parse_colour(settings.text("background"));
         how.tags = settings.list("tags");
         std::erase(how.tags, "");
         how.drop_background_tags = settings.flag("drop_background_tags");
-        report = tools::cut_out(options, how, grab_cut, tools::TagClasses());
+        report = tools::cut_out(options, how, *segmenter_of(settings), tools::TagClasses());
     } else {
         tools::EraseOptions how;
         if (settings.has("color")) how.colour = tools::parse_colour(settings.text("color"));
