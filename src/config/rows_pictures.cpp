@@ -52,6 +52,8 @@ constexpr OptionRow kData[] = {
      .help = {"captions above are reported", "超過此 token 數的標註會被回報"}},
     {.name = "max_train_epochs", .type = kInt, .guide = "10", .aliases = "epochs", .min = 1,
      .help = {"as they will be in training", "訓練的 epoch 數"}},
+    {.name = "quality", .type = kFlag, .guide = "false",
+     .help = {"tell a measured quality of every picture, the worst first: sharpness, noise, JPEG blocks, contrast, size, size of a figure on plain ground", "列出每張圖片的品質評分(由差到好):銳利度、雜訊、JPEG 區塊、對比、尺寸、素色背景上人物的大小"}},
     {.name = "min_side", .type = kInt, .guide = "0", .min = 0,
      .help = {"smallest side of a picture in pixels; 0: 256, or half of what is usual in the folder", "圖片短邊下限(像素);0 表示 256 或資料夾常見大小的一半"}},
 };

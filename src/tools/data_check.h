@@ -3,8 +3,8 @@
 // training (data/dataset.h), the page of the findings (data_report.h).
 // Errors   kIo: no such folder. Everything else is a finding.
 // Threads  decodes on all processors.
-// Source   the guide (requirements M114, M130, M134, M135, M148 to M150, M161, M174 to M179); blur:
-//          Crete et al. 2007, "The blur effect"; likeness: difference hash of 9 x 8 grey pixels.
+// Source   the guide (requirements M114, M130, M134, M135, M148 to M150, M161, M154, M173 to M179);
+//          pictures: picture_quality.h; likeness: difference hash of 9 x 8 grey pixels.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +25,8 @@ struct CheckOptions {
     int64_t max_token_length = 225;
     int64_t epochs = 10;
     int64_t min_side_px = 0;  // 0: 256, or half of what is usual in the folder
+    int64_t trained_px = 512;
+    bool list_quality = false;  // a note for every picture, the worst first
 };
 
 struct CheckFinding {

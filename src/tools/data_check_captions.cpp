@@ -347,6 +347,96 @@ void check_kinds(const CheckContext& context,
     }
 }
 
+// A character's name in every caption and another word as concept: one name for both is steadier
+// (M154).
+void check_concept_name(const CheckContext& context,
+                        const std::vector<Caption>& captions,
+                        const ScannedFolder& folder) {
+    if (folder.row.trigger.empty() || captions.size() < 3) return;
+    std::map<std::string, size_t> first;
+    for (const Caption& caption : captions) {
+        if (!caption.plain.empty()) ++first[caption.plain.front()];
+    }
+    for (const auto& [name, count] : first) {
+        if (count * 10 < captions.size() * 8 || name == folder.row.trigger) continue;
+        if (context.classes.knows(name)) continue;
+        const bool named = std::any_of(captions.begin(), captions.end(), [&](const auto& caption) {
+            return std::find(caption.plain.begin(), caption.plain.end(), folder.row.trigger) !=
+                   caption.plain.end();
+        });
+        if (named) continue;
+        std::string folder_name = name;
+        std::replace(folder_name.begin(), folder_name.end(), ' ', '_');
+        context.add(kNote,
+                    "concept_name",
+                    folder.path,
+                    fmt::format("captions begin with \"{}\", the folder's concept is \"{}\"",
+                                name,
+                                folder.row.trigger),
+                    fmt::format("the character's name as concept too tends to be steadier: {}_{}",
+                                folder.row.repeats,
+                                folder_name));
+    }
+}
+
+// Tags that name a way of drawing, on few captions of a folder (M174).
+void check_style_tags(const CheckContext& context, const std::vector<Caption>& captions) {
+    constexpr std::string_view kStyles[] = {"monochrome",
+                                            "greyscale",
+                                            "sketch",
+                                            "lineart",
+                                            "realistic",
+                                            "photorealistic",
+                                            "photo",
+                                            "3d",
+                                            "pixel art",
+                                            "chibi",
+                                            "comic",
+                                            "4koma",
+                                            "sepia",
+                                            "spot color",
+                                            "flat color",
+                                            "ukiyo-e",
+                                            "western comics (style)",
+                                            "oekaki",
+                                            "retro artstyle",
+                                            "1980s (style)",
+                                            "1990s (style)",
+                                            "style parody",
+                                            "traditional media",
+                                            "watercolor (medium)",
+                                            "painting (medium)",
+                                            "graphite (medium)",
+                                            "colored pencil (medium)",
+                                            "photo (medium)",
+                                            "scan",
+                                            "screencap",
+                                            "game cg"};
+    constexpr size_t kManyCaptions = 8;
+    if (captions.size() < kManyCaptions) return;
+    std::map<std::string_view, std::vector<const Caption*>> users;
+    for (const Caption& caption : captions) {
+        for (const std::string_view style : kStyles) {
+            const bool has =
+                std::find(caption.plain.begin(), caption.plain.end(), style) != caption.plain.end();
+            if (has) users[style].push_back(&caption);
+        }
+    }
+    for (const auto& [style, where] : users) {
+        if (where.size() * 5 > captions.size()) continue;
+        for (const Caption* caption : where) {
+            context.add(kNote,
+                        "style_outlier",
+                        caption->path,
+                        fmt::format("is tagged \"{}\" as only {} of {} pictures here",
+                                    style,
+                                    where.size(),
+                                    captions.size()),
+                        "for one way of drawing keep few pictures of another");
+        }
+    }
+}
+
 }  // namespace
 
 void check_captions(const CheckContext& context, const ScannedFolder& folder) {
@@ -375,6 +465,8 @@ void check_captions(const CheckContext& context, const ScannedFolder& folder) {
     }
     check_vocabulary(context, captions, folder);
     check_together(context, captions, folder);
+    check_concept_name(context, captions, folder);
+    check_style_tags(context, captions);
     check_trigger(context, captions, folder);
     check_kinds(context, captions, folder);
     if (is_symlink(folder.path)) return;  // nothing is written through links

@@ -15,6 +15,7 @@
 #include "data/image_transform.h"
 #include "io/image_codec.h"
 #include "tools/internal/data_check.h"
+#include "tools/picture_quality.h"
 
 namespace lora::tools::internal {
 namespace {
@@ -24,7 +25,10 @@ using enum Severity;
 constexpr int64_t kSharpnessSide = 512;  // pictures are judged at about this size
 constexpr double kBlurred = 0.62;        // the blur effect lies between 0 (sharp) and 1
 constexpr int kLikeBits = 3;             // differing bits of 128 in both directions
-constexpr double kFlat = 4.0;            // grey levels of spread below which there is nothing
+constexpr double kWeak = 70;             // quality below which a picture is named
+constexpr size_t kWorstTold = 3;
+constexpr double kStyleTold = 3;  // usual distances
+constexpr double kFlat = 4.0;     // grey levels of spread below which there is nothing
 
 struct Judged {
     std::string path;
@@ -35,21 +39,14 @@ struct Judged {
     uint64_t down = 0;
     double blur = 0;
     double spread = 0;
+    PictureQuality quality;
+    StyleNumbers style;
 };
-
-std::vector<float> grey_of(const io::Image& image) {
-    std::vector<float> out(static_cast<size_t>(image.height_px * image.width_px));
-    for (size_t i = 0; i < out.size(); ++i) {
-        const uint8_t* rgb = image.rgb.data() + 3 * i;
-        out[i] = 0.299F * rgb[0] + 0.587F * rgb[1] + 0.114F * rgb[2];
-    }
-    return out;
-}
 
 uint64_t difference_hash(const io::Image& image, bool down) {
     const data::ImageSize size = down ? data::ImageSize{8, 9} : data::ImageSize{9, 8};
     const io::Image tiny = data::resize(image, size);
-    const std::vector<float> grey = grey_of(tiny);
+    const std::vector<float> grey = grey_picture(tiny).value;
     const auto width = static_cast<size_t>(tiny.width_px);
     uint64_t bits = 0;
     for (size_t y = 0; y < 8; ++y) {
@@ -61,57 +58,28 @@ uint64_t difference_hash(const io::Image& image, bool down) {
     return bits;
 }
 
-// The blur effect along one direction: how little of the variation a further blur takes away.
-double blur_along(const std::vector<float>& grey, int64_t height, int64_t width, bool down) {
-    double before = 0;
-    double taken = 0;
-    const int64_t step = down ? width : 1;
-    const int64_t lines = down ? width : height;
-    const int64_t length = down ? height : width;
-    for (int64_t line = 0; line < lines; ++line) {
-        const int64_t start = down ? line : line * width;
-        const auto at = [&](int64_t i) {
-            return static_cast<double>(grey[static_cast<size_t>(start + i * step)]);
-        };
-        const auto smooth = [&](int64_t i) {
-            double sum = 0;
-            for (int64_t k = -4; k <= 4; ++k) sum += at(std::clamp<int64_t>(i + k, 0, length - 1));
-            return sum / 9;
-        };
-        double previous = smooth(0);
-        for (int64_t i = 1; i < length; ++i) {
-            const double now = smooth(i);
-            const double sharp = std::abs(at(i) - at(i - 1));
-            before += sharp;
-            taken += std::max(0.0, sharp - std::abs(now - previous));
-            previous = now;
-        }
-    }
-    return before > 0 ? (before - taken) / before : 0;
-}
-
-void judge_pixels(const io::Image& image, Judged& out) {
+void judge_pixels(const io::Image& image, int64_t trained_px, Judged& out) {
     out.across = difference_hash(image, false);
     out.down = difference_hash(image, true);
-    const io::Image judged = data::shrunk(image, kSharpnessSide);
-    const std::vector<float> grey = grey_of(judged);
+    const GreyPicture grey = grey_picture(data::shrunk(image, kSharpnessSide));
     double sum = 0;
     double squares = 0;
-    for (const float value : grey) {
+    for (const float value : grey.value) {
         sum += value;
         squares += static_cast<double>(value) * value;
     }
-    const auto count = static_cast<double>(grey.size());
+    const auto count = static_cast<double>(grey.value.size());
     out.spread = std::sqrt(std::max(0.0, squares / count - (sum / count) * (sum / count)));
-    out.blur = std::max(blur_along(grey, judged.height_px, judged.width_px, false),
-                        blur_along(grey, judged.height_px, judged.width_px, true));
+    out.blur = blur_effect(grey);
+    out.quality = judge_quality(image, trained_px);
+    out.style = style_numbers(image);
 }
 
-Judged judge(const std::string& path, bool no_decode) {
+Judged judge(const std::string& path, const CheckOptions& options) {
     Judged out;
     out.path = path;
     out.error = attempt([&] {
-        if (no_decode) {
+        if (options.no_decode) {
             out.size = io::read_image_file_size(path);
             return;
         }
@@ -119,7 +87,7 @@ Judged judge(const std::string& path, bool no_decode) {
         out.hash = sha256_hex(bytes);
         const io::Image image = io::decode_image(bytes, base_name(path));
         out.size = {image.height_px, image.width_px};
-        judge_pixels(image, out);
+        judge_pixels(image, options.trained_px, out);
     });
     return out;
 }
@@ -187,6 +155,97 @@ void check_likeness(const CheckContext& context, const std::vector<Judged>& pict
     }
 }
 
+// "sharpness 0.95, noise 0.80": the parts that are not whole.
+std::string weak_parts(const PictureQuality& quality) {
+    std::string out;
+    const auto tell = [&](const char* name, double value) {
+        if (value >= 0.995) return;
+        out += fmt::format("{}{} {:.2f}", out.empty() ? "" : ", ", name, value);
+    };
+    tell("sharpness", quality.sharpness);
+    tell("noise", quality.noise);
+    tell("blocks", quality.blocks);
+    tell("contrast", quality.contrast);
+    tell("size", quality.size);
+    tell("figure", quality.figure);
+    return out.empty() ? "nothing found wrong" : out;
+}
+
+// Scores, the worst first (M173). Notes: the measures do not see what is drawn.
+void check_quality(const CheckContext& context, const std::vector<Judged>& pictures) {
+    struct Row {
+        std::string path;
+        PictureQuality quality;
+    };
+    std::vector<Row> rows;
+    for (const Judged& picture : pictures) {
+        if (picture.error) continue;
+        rows.push_back({picture.path, picture.quality});
+        // Small ones have a finding of their own, by what is usual in the folder.
+        if (!context.options.list_quality) rows.back().quality.size = 1;
+    }
+    std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
+        return a.quality.score() < b.quality.score();
+    });
+    std::string worst;
+    size_t told = 0;
+    for (const auto& [path, quality] : rows) {
+        const bool is_weak = quality.score() < kWeak;
+        if (context.options.list_quality) {
+            context.add(
+                kNote,
+                "quality",
+                path,
+                fmt::format("quality {:.0f} of 100: {}", quality.score(), weak_parts(quality)),
+                is_weak ? "look at it; a better copy, or leave it out" : "keep it");
+        } else if (is_weak && told++ < kWorstTold) {
+            worst += fmt::format("{}{} {:.0f} ({})",
+                                 worst.empty() ? "" : "; ",
+                                 base_name(path),
+                                 quality.score(),
+                                 weak_parts(quality));
+        }
+    }
+    if (worst.empty()) return;
+    context.add(kNote,
+                "quality",
+                context.options.folder,
+                "the weakest pictures, of 100: " + worst,
+                "look at them; --quality lists all");
+}
+
+// Pictures whose numbers lie far from the rest of their folder (M174).
+void check_style(const CheckContext& context,
+                 const std::vector<Judged>& pictures,
+                 const std::vector<ScannedFolder>& folders) {
+    size_t start = 0;
+    for (const ScannedFolder& folder : folders) {
+        std::vector<StyleNumbers> numbers;
+        std::vector<const Judged*> rows;
+        for (size_t i = start; i < start + folder.pictures.size(); ++i) {
+            if (pictures[i].error) continue;
+            numbers.push_back(pictures[i].style);
+            rows.push_back(&pictures[i]);
+        }
+        start += folder.pictures.size();
+        for (const StyleDistance& row : style_outliers(numbers)) {
+            std::string what;
+            for (size_t k = 0; k < StyleNumbers::kCount; ++k) {
+                if (std::abs(row.apart[k]) < kStyleTold) continue;
+                what += fmt::format("{}{} {}",
+                                    what.empty() ? "" : ", ",
+                                    row.apart[k] > 0 ? "more" : "less",
+                                    StyleNumbers::kNames[k]);
+            }
+            context.add(kNote,
+                        "style_outlier",
+                        rows[row.picture]->path,
+                        "looks unlike the other pictures of its folder: " + what,
+                        "for one way of drawing keep few pictures of another");
+        }
+    }
+}
+
 }  // namespace
 
 void check_pictures(const CheckContext& context, const std::vector<ScannedFolder>& folders) {
@@ -200,7 +259,7 @@ void check_pictures(const CheckContext& context, const std::vector<ScannedFolder
     ThreadPool pool;
     pool.parallel_for(std::ssize(pictures), [&](int64_t i) {
         Judged& picture = pictures[static_cast<size_t>(i)];
-        picture = judge(picture.path, context.options.no_decode);
+        picture = judge(picture.path, context.options);
     });
     for (const Judged& picture : pictures) {
         if (picture.error) {
@@ -214,6 +273,8 @@ void check_pictures(const CheckContext& context, const std::vector<ScannedFolder
     check_sizes(context, pictures);
     if (context.options.no_decode) return;
     check_likeness(context, pictures);
+    check_quality(context, pictures);
+    check_style(context, pictures, folders);
     for (const Judged& picture : pictures) {
         if (picture.error) continue;
         if (picture.spread < kFlat) {

@@ -126,6 +126,45 @@ TEST_F(DataCheckTest, AFolderMaySayItsConceptItself) {
     EXPECT_EQ(check().folders.at(0).trigger, "mika");
 }
 
+TEST_F(DataCheckTest, TheWeakestPicturesAndOtherStyles) {
+    good("5_mika", 12, 1);
+    EXPECT_FALSE(has(check(), "quality", ""));
+    EXPECT_FALSE(has(check(), "style_outlier", ""));
+    io::Image noisy = picture(50);
+    uint64_t state = 1;
+    for (uint8_t& value : noisy.rgb) {
+        state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+        value = static_cast<uint8_t>(value / 2 + 40 + (state >> 58));  // 64 levels
+    }
+    draw("5_mika/noisy.png", noisy);
+    put("5_mika/noisy.txt", "mika, smile, outdoors, monochrome");
+    const CheckReport report = check();
+    EXPECT_EQ(all_of(report), "");  // notes alone
+    EXPECT_TRUE(has(report, "quality", folder_));
+    EXPECT_TRUE(has(report, "style_outlier", "/noisy.png"));
+    EXPECT_TRUE(has(report, "style_outlier", "/noisy.txt"));
+    const CheckReport all =
+        check_data({.folder = folder_, .trained_px = kSide, .list_quality = true}, classes_);
+    std::vector<const CheckFinding*> rows;
+    for (const CheckFinding& finding : all.findings) {
+        if (finding.kind == "quality") rows.push_back(&finding);
+    }
+    ASSERT_EQ(rows.size(), 13U);
+    EXPECT_TRUE(rows.front()->path.ends_with("/noisy.png"));
+    EXPECT_NE(rows.front()->message.find("noise 0."), std::string::npos);
+    EXPECT_EQ(rows.back()->message, "quality 100 of 100: nothing found wrong");
+}
+
+TEST_F(DataCheckTest, ACharactersNameAsConceptToo) {
+    good("5_mika", 6, 1);
+    EXPECT_FALSE(has(check(), "concept_name", "5_mika"));
+    std::filesystem::rename(to_path(folder_ + "/5_mika"), to_path(folder_ + "/5_figure"));
+    EXPECT_TRUE(has(check(), "concept_name", "5_figure"));
+    EXPECT_EQ(all_of(check()), "");
+    put("5_figure/p0.txt", "figure, mika, smile, outdoors");
+    EXPECT_FALSE(has(check(), "concept_name", "5_figure"));
+}
+
 struct Planted {
     const char* kind;
     const char* path;

@@ -1,5 +1,6 @@
 // `lora data`: chooses the action; `check` tells what is wrong with a training folder.
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -9,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/words.h"
 #include "tools/data_check.h"
 
 namespace lora::app {
@@ -56,6 +58,21 @@ void print_table(const tools::CheckReport& report) {
                           report.count(Severity::kWarning)));
 }
 
+// Side of a square as large as "512" or "512,768" say.
+int64_t trained_px(const std::string& resolution) {
+    double area = 1;
+    int64_t sides = 0;
+    for (const std::string_view word : split(resolution, ',')) {
+        const auto side = parse_number<int64_t>(trimmed(word));
+        if (!side || *side < 1 || *side > (1 << 16) || ++sides > 2) {
+            throw Error(ErrorCode::kConfig, fmt::format("resolution \"{}\" is no size", resolution))
+                .with_hint("512, or width,height");
+        }
+        area *= static_cast<double>(*side);
+    }
+    return sides == 2 ? std::llround(std::sqrt(area)) : std::llround(area);
+}
+
 int run_data_check(const config::Settings& settings, const std::vector<std::string>& inputs) {
     if (inputs.size() != 1) {
         throw Error(ErrorCode::kConfig, "lora data check wants one folder")
@@ -70,6 +87,8 @@ int run_data_check(const config::Settings& settings, const std::vector<std::stri
     options.max_token_length = settings.integer("max_token_length");
     options.epochs = settings.integer("max_train_epochs");
     options.min_side_px = settings.integer("min_side");
+    options.list_quality = settings.flag("quality");
+    options.trained_px = trained_px(settings.text("resolution"));
     const tools::TagClasses classes;
     tools::CheckReport report = tools::check_data(options, classes);
     if (settings.flag("fix")) {
