@@ -17,6 +17,8 @@ constexpr OptionRow kSample[] = {
     {.name = "v_parameterization", .type = kFlag,
      .help = {"the model predicts v instead of noise; absent: as the model file says, else noise", "模型預測 v 而非雜訊;未指定則依模型檔案,檔案未註明時為雜訊"}},
     {.name = "prompt", .help = {"what to draw", "提示詞"}},
+    {.name = "from_file", .type = kPath,
+     .help = {"draw every line of a prompt file (--n --w --h --d --s --l --ss as for previews); what is given here counts for all lines", "逐行產生提示詞檔(與試畫相同的 --n --w --h --d --s --l --ss);此處指定的選項套用到所有行"}},
     {.name = "negative_prompt", .aliases = "negative", .help = {"what to avoid", "反向提示詞"}},
     {.name = "lora", .type = kList, .aliases = "network_weights",
      .help = {"LoRA files, each with an optional weight: cat.safetensors or cat.safetensors:0.8", "LoRA 檔案,可加權重:cat.safetensors 或 cat.safetensors:0.8"}},

@@ -79,7 +79,7 @@ constexpr OptionRow kPlan[] = {
      .help = {"type of the big computations", "主要計算的精度"}},
     {.name = "output_name", .help = {"name of the LoRA's files", "LoRA 檔名"}},
     {.name = "write", .type = kPath,
-     .help = {"write the recipe as a settings file for lora train --config_file; nothing is overwritten", "將配方寫成 lora train --config_file 可用的設定檔;不覆寫既有檔案"}},
+     .help = {"plan: the recipe as a settings file for lora train --config_file; reg: the prompts; nothing is overwritten", "plan:將配方寫成 lora train --config_file 可用的設定檔;reg:寫出提示詞檔;不覆寫既有檔案"}},
 };
 
 constexpr OptionRow kEdits[] = {
@@ -88,8 +88,6 @@ constexpr OptionRow kEdits[] = {
     {.name = "box", .help = {"crop, cutout, erase: left,top,width,height in pixels or percent, for every picture given", "左,上,寬,高(像素或 %),套用到所有指定的圖片"}},
     {.name = "mask", .type = kPath, .aliases = "masks",
      .help = {"a mask picture, or a folder of masks named as the pictures; white is the figure, or what goes", "遮罩圖,或與圖片同名的遮罩資料夾;白色為人物(erase 時為要抹掉的部分)"}},
-    {.name = "reg_data_dir", .type = kPath,
-     .help = {"crop: whole pictures go to 1_CLASS in it; plan: regularisation pictures of the run", "crop:原圖放入其中的 1_類別 資料夾;plan:訓練用的正則化資料夾"}},
     {.name = "segmenter", .type = kPath,
      .help = {"crop, cutout: an ONNX segmentation model (U2-Net, IS-Net and the like) that finds the figure; absent: colours and edges do", "crop、cutout:以 ONNX 分割模型(U2-Net、IS-Net 等)找出人物;未指定則依顏色與邊緣"}},
     {.name = "segmenter_size", .type = kInt, .guide = "1024", .min = 32, .max = 4096,
@@ -100,7 +98,9 @@ constexpr OptionRow kEdits[] = {
      .help = {"how pictures become its square: stretched, or with black beside them", "圖片轉為正方形的方式:拉伸,或補黑邊"}},
     {.name = "onnxruntime", .type = kPath,
      .help = {"ONNX Runtime's library; absent: lib/ beside the program, then the system's", "ONNX Runtime 函式庫;未指定則找程式旁的 lib/,再找系統"}},
-    {.name = "class", .help = {"crop: class of the regularisation folder; absent: as the concept folder's name says", "crop:正則化資料夾的類別;未指定則依概念資料夾名稱"}},
+    {.name = "reg_data_dir", .type = kPath,
+     .help = {"crop: whole pictures go to 1_CLASS in it; plan: regularisation pictures of the run", "crop:原圖放入其中的 1_類別 資料夾;plan:訓練用的正則化資料夾"}},
+    {.name = "class", .help = {"crop, reg: class of the regularisation folder; absent: as the concept folder's name says", "crop、reg:正則化資料夾的類別;未指定則依概念資料夾名稱"}},
     {.name = "margin", .type = kFloat, .guide = "0.05", .min = 0, .max = 1,
      .help = {"crop: share of the figure's sides kept around it", "crop:人物周圍保留的比例"}},
     {.name = "plain_too", .type = kFlag, .guide = "false",
@@ -116,6 +116,17 @@ constexpr OptionRow kEdits[] = {
      .help = {"erase: pixels added around the mask", "erase:遮罩向外擴大的像素"}},
     {.name = "dry_run", .type = kFlag, .guide = "false",
      .help = {"crop, cutout, erase, mix: tell what would be written", "只顯示將會寫入的內容"}},
+};
+
+constexpr OptionRow kReg[] = {
+    {.name = "without_trigger", .type = kFlag, .guide = "false",
+     .help = {"reg: pictures of the class by the base model, instead of the character by a first LoRA", "reg:由底模產生類別圖片(不含觸發詞),而非用第一版 LoRA 產生角色"}},
+    {.name = "per_picture", .type = kInt, .guide = "1", .aliases = "images", .min = 1, .max = 1000,
+     .help = {"reg: prompts for each training picture", "reg:每張訓練圖片的提示詞數"}},
+    {.name = "backgrounds", .type = kList, .guide = "outdoors, street, forest, beach, indoors, bedroom, classroom, night",
+     .help = {"reg: tags added in turn to prompts that name no place, between commas or as words; empty: none", "reg:輪流加在沒有地點的提示詞(以逗號或空白分隔);留空則不加"}},
+    {.name = "first_seed", .type = kInt, .guide = "1", .min = 0,
+     .help = {"reg: seed of the first prompt, each has the next", "reg:第一個提示詞的種子,其餘依序加一"}},
 };
 
 constexpr OptionRow kMix[] = {
@@ -143,6 +154,7 @@ constexpr OptionSection kSections[] = {
     {{"Planning", "規劃"}, bit(Command::kData), kPlan},
     {{"Cropping, cutting out, erasing", "裁切、摳圖、抹除"}, bit(Command::kData), kEdits},
     {{"Mixing", "混合"}, bit(Command::kData), kMix},
+    {{"Regularisation prompts", "正則化提示詞"}, bit(Command::kData), kReg},
     {{"Captions", "標註"}, bit(Command::kTags) | bit(Command::kData) | bit(Command::kTag), kBoth},
 };
 // clang-format on

@@ -152,6 +152,36 @@ class DataTools(E2E):
         self.check(run("data", "mix", self.path("src"), "--trigger", "mika"), 2, "--to")
 
     @unittest.skipIf(sys.platform == "win32", "names that Windows does not have")
+    def test_prompts_for_regularisation_pictures(self):
+        # From captions to prompts, and drawn: the files that a regularisation folder needs.
+        data = self.make_data(name="2_zorp monster", count=3)
+        told = self.json_of("reg", data, "--resolution", 64)["prompts"]
+        self.assertEqual([row["seed"] for row in told], [1, 2, 3])
+        for row in told:
+            self.assertTrue(row["prompt"].startswith("zorp, monster, "), row)
+            self.assertIn("simple background", row["negative_prompt"])
+            self.assertEqual(row["class"], "monster")
+        prompts = self.path("prompts.txt")
+        args = ["reg", data, "--resolution", 64, "--write", prompts]
+        self.assertIn('--out "REG/1_monster/reg.png"', self.check(run("data", *args), 0).out)
+        self.check(run("data", *args), 5, "exists already")
+        sample = ["sample", "--model", MODEL, "--from_file", prompts, "--mixed_precision", "no"]
+        out = self.path("reg", "1_monster", "reg.png")
+        drawn = json.loads(self.check(run(*sample, "--steps", 2, "--out", out, "--json"), 0).out)["pictures"]
+        self.assertEqual([row["seed"] for row in drawn], [1, 2, 3])
+        self.assertEqual(len(os.listdir(self.path("reg", "1_monster"))), 3)
+        # The same picture as the line alone gives.
+        self.check(run("sample", "--model", MODEL, "--prompt", told[1]["prompt"], "--negative_prompt",
+                       told[1]["negative_prompt"], "--seed", 2, "--width", 64, "--height", 64, "--steps", 2,
+                       "--mixed_precision", "no", "--out", self.path("one.png")), 0)
+        with open(drawn[1]["file"], "rb") as a, open(self.path("one.png"), "rb") as b:
+            self.assertEqual(a.read(), b.read())
+        for row in self.json_of("reg", data, "--without_trigger")["prompts"]:
+            self.assertNotIn("zorp", row["prompt"])
+        self.check(run(*sample, "--prompt", "cat"), 2, "both given")
+        self.check(run("sample", "--model", MODEL, "--from_file", self.write("empty.txt", "# nothing\n")), 3, "no prompt")
+        self.check(run("data", "reg", data, "--resolution", "500x"), 2, "500x")
+
     def test_hostile_names_and_links(self):
         data = self.make_data(name="5_mika")
         folder = os.fsencode(os.path.join(data, "5_mika"))

@@ -109,12 +109,13 @@ int run_data_check(const config::Settings& settings, const std::vector<std::stri
 int run_data(const Context& context, const config::Loaded& loaded) {
     const std::vector<std::string>& words = loaded.positionals;
     const std::string action = words.empty() ? "" : words.front();
-    constexpr std::string_view kActions[] = {"check", "plan", "crop", "cutout", "erase", "mix"};
+    constexpr std::string_view kActions[] = {
+        "check", "plan", "crop", "cutout", "erase", "mix", "reg"};
     if (std::find(std::begin(kActions), std::end(kActions), action) == std::end(kActions)) {
         throw Error(ErrorCode::kConfig,
                     action.empty() ? "lora data wants an action and a folder"
                                    : fmt::format("lora data has no action \"{}\"", action))
-            .with_hint("lora data check DIR; others are plan, crop, cutout, erase, mix");
+            .with_hint("lora data check DIR; others are plan, crop, cutout, erase, mix, reg");
     }
     const std::vector<std::string> inputs(words.begin() + 1, words.end());
     if (inputs.empty()) {
@@ -123,6 +124,7 @@ int run_data(const Context& context, const config::Loaded& loaded) {
     }
     if (action == "check") return run_data_check(loaded.settings, inputs);
     if (action == "plan") return run_data_plan(context, loaded.settings, inputs);
+    if (action == "reg") return run_data_reg(loaded.settings, inputs);
     if (action == "mix") return run_data_mix(loaded.settings, inputs);
     return run_data_edit(action, loaded.settings, inputs);
 }

@@ -1,4 +1,5 @@
 // `lora sample`: a prompt, a model and LoRA files to PNG pictures.
+#include <algorithm>
 #include <chrono>
 #include <random>
 
@@ -15,6 +16,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "config/sample_prompts.h"
 #include "io/png.h"
 
 namespace lora::app {
@@ -100,7 +102,12 @@ Diagnostics judge(const config::Settings& settings) {
     if (settings.text("model").empty()) {
         error("model", "model is missing", "name the base model's .safetensors file");
     }
-    if (!settings.has("prompt")) error("prompt", "prompt is missing", "say what to draw");
+    const bool has_file = !settings.text("from_file").empty();
+    if (!settings.has("prompt") && !has_file) {
+        error("prompt", "prompt is missing", "say what to draw");
+    } else if (settings.has("prompt") && has_file) {
+        error("from_file", "prompt and from_file are both given", "leave one of them out");
+    }
     for (const char* side : {"width", "height"}) {
         if (settings.integer(side) % 8 == 0) continue;
         error(side, fmt::format("{} is not a multiple of 8", settings.integer(side)), "");
@@ -119,25 +126,85 @@ ModelUse model_of(const config::Settings& settings) {
     return model;
 }
 
-// Draws the pictures of the job, each under the next seed, and prints their paths.
-void draw_all(Job& job, train::ImageSampler& sampler, const config::Settings& settings) {
+// A line of the prompt file; what the command line says itself counts for all.
+train::ImageRequest request_of(const train::SamplePrompt& line,
+                               const config::Settings& settings,
+                               const train::ImageRequest& common) {
+    train::ImageRequest request = common;
+    request.prompt = line.prompt;
+    if (!settings.given("negative_prompt")) request.negative_prompt = line.negative_prompt;
+    const auto side = [](int64_t asked, int64_t otherwise) {
+        return asked == 0 ? otherwise : std::max<int64_t>(64, asked / 8 * 8);
+    };
+    if (!settings.given("width")) request.width_px = side(line.width_px, common.width_px);
+    if (!settings.given("height")) request.height_px = side(line.height_px, common.height_px);
+    if (!settings.given("steps")) request.num_steps = line.num_steps;
+    if (!settings.given("scale")) request.cfg_scale = line.cfg_scale;
+    if (!settings.given("sampler") && line.sampler) request.sampler = *line.sampler;
+    if (!settings.given("seed") && line.seed) request.seed = *line.seed;
+    return request;
+}
+
+// What is to be drawn: the prompt, or the lines of the file, each as often as `images` says under
+// the next seeds.
+std::vector<train::ImageRequest> requests_of(const Job& job, const config::Settings& settings) {
+    std::vector<train::ImageRequest> lines;
+    const std::string path = settings.text("from_file");
+    if (path.empty()) {
+        lines.push_back(job.request);
+    } else {
+        Diagnostics findings;
+        for (const train::SamplePrompt& line : config::load_sample_prompts(path, findings)) {
+            lines.push_back(request_of(line, settings, job.request));
+            // Lines without a seed of their own follow each other.
+            if (!line.seed || settings.given("seed")) lines.back().seed += lines.size() - 1;
+        }
+        log_warnings(findings);
+        if (lines.empty()) {
+            throw Error(ErrorCode::kData, fmt::format("{} holds no prompt", path));
+        }
+    }
+    std::vector<train::ImageRequest> out;
+    for (const train::ImageRequest& line : lines) {
+        for (int64_t i = 0; i < settings.integer("images"); ++i) {
+            out.push_back(line);
+            out.back().seed += static_cast<uint64_t>(i);
+        }
+    }
+    return out;
+}
+
+// Draws the pictures and prints their paths.
+void draw_all(Job& job,
+              const std::vector<train::ImageRequest>& requests,
+              train::ImageSampler& sampler,
+              const config::Settings& settings) {
     const StopSignals signals;
     const auto token = signals.token();
     const bool bar = stderr_is_terminal();
-    const int64_t count = settings.integer("images");
     OrderedJson files = OrderedJson::array();
-    for (int64_t i = 0; i < count; ++i) {
+    for (size_t i = 0; i < requests.size(); ++i) {
+        job.request = requests[i];
         job.request.on_step = [&](int64_t done) {
-            if (bar) print_err(fmt::format("\rstep {}/{} ", done, job.request.num_steps));
+            if (bar) {
+                print_err(fmt::format("\rpicture {}/{} step {}/{} ",
+                                      i + 1,
+                                      requests.size(),
+                                      done,
+                                      job.request.num_steps));
+            }
             if (token.stop_requested()) {
-                throw Error(ErrorCode::kCancelled, "stopped; no picture was written");
+                throw Error(ErrorCode::kCancelled,
+                            i == 0 ? std::string("stopped; no picture was written")
+                                   : fmt::format("stopped after {} pictures", i));
             }
         };
         const auto start = std::chrono::steady_clock::now();
         const io::Image image = sampler.sample(job.request);
         const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
         if (bar) print_err("\r\x1b[K");
-        const std::string path = numbered(settings.text("out"), i, count);
+        const std::string path = numbered(
+            settings.text("out"), static_cast<int64_t>(i), static_cast<int64_t>(requests.size()));
         if (!parent_path(path).empty()) make_directories(parent_path(path));
         io::write_png(path, image, {{"parameters", parameters_text(job)}});
         log::info("seed {}, {}", job.request.seed, duration_text(took.count()));
@@ -147,7 +214,6 @@ void draw_all(Job& job, train::ImageSampler& sampler, const config::Settings& se
         } else {
             print_out(path + "\n");
         }
-        ++job.request.seed;
     }
     if (settings.flag("json")) print_json({{"pictures", files}});
 }
@@ -167,13 +233,14 @@ int run_sample(const Context& context, const config::Loaded& loaded) {
             .with_hint("leave out --v2; what a model is, is read from its shapes");
     }
     Job job = make_job(settings, maker.info());
+    const std::vector<train::ImageRequest> requests = requests_of(job, settings);
     std::vector<double> weights;
     for (const LoraUse& use : job.loras) {
         maker.add_lora(use.path);
         weights.push_back(use.weight);
     }
     const auto sampler = maker.sampler(weights, job.clip_skip);
-    draw_all(job, *sampler, settings);
+    draw_all(job, requests, *sampler, settings);
     return 0;
 }
 

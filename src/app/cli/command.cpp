@@ -60,7 +60,7 @@ constexpr CommandEntry kCommands[] = {
     {"tags", Command::kTags, run_tags, "DIR [OPTION...]", 1,
      {"list and change the tags of captions", "列出並修改標註檔的標籤"},
      {"lora tags train/cat --add mika --policy no_traits --dry_run", "lora tags train/cat --add mika --policy no_traits --dry_run"}},
-    {"data", Command::kData, run_data, "check|plan|crop|cutout|erase|mix DIR|FILE... [OPTION...]", 100000,
+    {"data", Command::kData, run_data, "check|plan|crop|cutout|erase|mix|reg DIR|FILE... [OPTION...]", 100000,
      {"check a training folder, plan a run, prepare pictures", "檢查訓練資料夾、規劃訓練、整理圖片"},
      {"lora data check train --html report.html", "lora data check train --html report.html"}},
     {"fetch", Command::kFetch, run_fetch, "NAME|URL [--output_dir DIR] [OPTION...]", 1,

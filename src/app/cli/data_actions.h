@@ -16,6 +16,7 @@ int run_data_plan(const Context& context,
 int run_data_edit(const std::string& action,
                   const config::Settings& settings,
                   const std::vector<std::string>& inputs);
+int run_data_reg(const config::Settings& settings, const std::vector<std::string>& inputs);
 int run_data_mix(const config::Settings& settings, const std::vector<std::string>& inputs);
 
 // Takes back the last change of each folder that has one. Returns the exit code.
