@@ -23,6 +23,18 @@ class Commands(E2E):
         self.assertEqual(run("help").code, 0)
         self.assertEqual(run().code, 2)
 
+    def test_the_page_on_learning(self):
+        # The three mechanisms, and that full tags want longer prompts (M152, M158).
+        page = self.check(run("help", "learning"), 0).out
+        for words in ("Tags link", "learns its own look", "learns the rest", "prompts get longer", "keep_tokens 1"):
+            self.assertIn(words, page)
+        chinese = self.check(run("help", "learning", "--lang", "zh"), 0).out
+        for words in ("自動關聯", "學習自己的樣式", "學習剩餘的元素", "提示詞較長"):
+            self.assertIn(words, chinese)
+        self.assertIn("lora help learning", run("help").out)
+        for named in ("lora data check", "lora interrogate --tags", "lora tags --policy", "max_shuffled_tags"):
+            self.assertIn(named, page)
+
     def test_options_page_is_fresh(self):
         made = self.check(run("help", "--markdown"), 0).out
         with open(os.path.join(SOURCE, "docs/options.md"), encoding="utf-8") as file:

@@ -106,6 +106,26 @@ class Tools(E2E):
         self.check(run("convert", there, "--save_to", back, "--key_style", "kohya"), 0)
         self.check(run("verify", back), 0)
 
+    def test_how_far_tags_have_moved(self):
+        def moved(alpha, layers):
+            lora = self.lora(f"a{alpha}.safetensors", alpha=alpha, layers=layers)
+            told = self.check(run("interrogate", "--sd_model", MODEL, "--model", lora, "--tags", "red, blue circle", "dog",
+                                  "--mixed_precision", "no", "--steps", 4, "--images", 1, "--size", 64, "--json"), 0)
+            rows = json.loads(told.out)["tags"]
+            self.assertEqual(sorted(row["tag"] for row in rows), ["blue circle", "dog", "red"])
+            self.assertEqual(rows, sorted(rows, key=lambda row: -row["moved"]))
+            return {row["tag"]: row["moved"] for row in rows}
+
+        still, little, much = moved(0.0, [Q]), moved(0.5, [Q]), moved(8.0, [Q])
+        for tag in still:
+            self.assertEqual(still[tag], 0)
+            self.assertTrue(0 < little[tag] < much[tag] <= 1, tag)
+        lora = self.lora("text.safetensors", layers=[TEXT])
+        told = self.check(run("interrogate", "--sd_model", MODEL, "--model", lora, "--tags", "red", "--steps", 4,
+                              "--mixed_precision", "no", "--size", 64), 0)
+        self.assertRegex(told.out, r"^0\.\d{4}  red\n$")
+        self.check(run("interrogate", "--sd_model", MODEL, "--model", lora, "--tags", " , "), 2, "no tag")
+
     def test_interrogate(self):
         lora = self.lora("lora.safetensors", layers=[TEXT])
         args = ["interrogate", "--sd_model", MODEL, "--model", lora, "--mixed_precision", "no", "--top", 5, "--json"]

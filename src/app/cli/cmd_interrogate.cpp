@@ -1,4 +1,6 @@
 // `lora interrogate`: the tokens that a LoRA moves most.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "app/cli/command.h"
@@ -7,12 +9,60 @@
 #include "app/cli/report.h"
 #include "app/cli/terminal.h"
 #include "app/cli/tool_options.h"
+#include "app/tag_movement.h"
 #include "app/token_states.h"
+#include "base/error.h"
 #include "base/json.h"
+#include "base/words.h"
 #include "tools/interrogate.h"
 
 namespace lora::app {
-namespace {}  // namespace
+namespace {
+
+std::vector<std::string> asked_tags(const config::Settings& settings) {
+    std::vector<std::string> out;
+    // Commas part tags; without one every word is a tag, as the shell gives them.
+    for (const std::string& word : settings.list("tags")) {
+        for (const std::string_view piece : split(word, ',')) {
+            if (!trimmed(piece).empty()) out.emplace_back(trimmed(piece));
+        }
+    }
+    return out;
+}
+
+int run_movement(const Context& context,
+                 const config::Settings& settings,
+                 const std::vector<std::string>& tags) {
+    MovementOptions options;
+    options.prompts = tags;
+    options.num_steps = settings.integer("steps");
+    options.num_seeds = settings.integer("images");
+    if (settings.has("size")) options.side_px = settings.integer("size") / 8 * 8;
+    if (settings.has("clip_skip")) options.clip_skip = settings.integer("clip_skip");
+    const auto backend = open_backend(context, settings);
+    const std::string precision = choose_precision(settings.text("mixed_precision"), *backend);
+    PictureMaker maker(*backend, {.path = settings.text("sd_model")}, precision_dtype(precision));
+    std::vector<TagMovement> rows = [&] {
+        Counter counter(context.language == config::Language::kChinese ? "圖片" : "pictures");
+        options.on_progress = counter.function();
+        return measure_movement(maker, settings.text("model"), options);
+    }();
+    std::stable_sort(rows.begin(), rows.end(), [](const TagMovement& a, const TagMovement& b) {
+        return a.moved > b.moved;
+    });
+    OrderedJson out = OrderedJson::array();
+    for (const TagMovement& row : rows) {
+        if (settings.flag("json")) {
+            out.push_back({{"tag", row.prompt}, {"moved", row.moved}});
+        } else {
+            print_out(fmt::format("{:.4f}  {}\n", row.moved, printable(row.prompt)));
+        }
+    }
+    if (settings.flag("json")) print_json({{"tags", out}});
+    return 0;
+}
+
+}  // namespace
 
 int run_interrogate(const Context& context, const config::Loaded& loaded) {
     const config::Settings& settings = loaded.settings;
@@ -20,6 +70,14 @@ int run_interrogate(const Context& context, const config::Loaded& loaded) {
     require_option(settings, "sd_model", "name the base model", findings);
     require_option(settings, "model", "name the LoRA file", findings);
     raise_errors(findings);
+    if (settings.given("tags")) {
+        const std::vector<std::string> tags = asked_tags(settings);
+        if (tags.empty()) {
+            throw Error(ErrorCode::kConfig, "there is no tag to draw")
+                .with_hint("--tags \"1girl, solo\"");
+        }
+        return run_movement(context, settings, tags);
+    }
     const auto backend = open_backend(context, settings);
     const std::string precision = choose_precision(settings.text("mixed_precision"), *backend);
     std::optional<int64_t> clip_skip;

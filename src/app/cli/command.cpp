@@ -75,7 +75,7 @@ constexpr CommandEntry kCommands[] = {
     {"version", Command::kVersion, run_version, "[--json]", 0,
      {"show the version and which program it matches", "顯示版本與所對應的參考程式"},
      {"lora version", "lora version"}},
-    {"help", Command::kHelp, run_help, "[COMMAND]", 1,
+    {"help", Command::kHelp, run_help, "[COMMAND|learning]", 1,
      {"explain a command and its options", "說明指令與選項"},
      {"lora help train", "lora help train"}},
 };

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "app/cli/help_topics.h"
 #include "app/cli/terminal.h"
 #include "base/error.h"
 #include "base/words.h"
@@ -100,6 +101,9 @@ void print_overview(Language language) {
     for (const CommandEntry& entry : commands()) {
         print_out(fmt::format("  {:<13}{}\n", entry.name, entry.summary.in(language)));
     }
+    for (const HelpTopic& topic : help_topics()) {
+        print_out(fmt::format("\nlora help {}: {}\n", topic.name, topic.title.in(language)));
+    }
     print_out(zh ? "\nlora help 指令 說明該指令的選項;lora demo 是最快的起點。\n"
                  : "\nlora help COMMAND explains its options; lora demo is the quickest start.\n");
 }
@@ -161,6 +165,11 @@ int run_help(const Context& context, const config::Loaded& loaded) {
     }
     if (loaded.positionals.empty()) {
         print_overview(context.language);
+        return 0;
+    }
+    for (const HelpTopic& topic : help_topics()) {
+        if (topic.name != loaded.positionals.front()) continue;
+        print_out(topic.text.in(context.language));
         return 0;
     }
     const CommandEntry* entry = find_command(loaded.positionals.front());
