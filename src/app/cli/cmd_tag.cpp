@@ -166,7 +166,7 @@ int run_tag(const Context& /*context*/, const config::Loaded& loaded) {
     options.stop = signals.token();
     tools::TagReport report;
     {
-        Counter counter("pictures");
+        Counter counter("pictures", std::chrono::seconds(30));
         options.progress = counter.function();
         options.tagged = [&](const tools::TaggedPicture& picture) {
             for (const tools::ChosenTag& tag : picture.tags) ++counts[tag.text];
