@@ -5,11 +5,12 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import time
 import unittest
 
-from harness import E2E, MODEL, ZORPS, run, start
+from harness import BIN, E2E, MODEL, ZORPS, environment, run, start
 
 
 def every_byte(folder):
@@ -151,7 +152,6 @@ class DataTools(E2E):
         self.check(run("data", *args, "--use", "blend", "--share", "0.3"), 2, "20%")
         self.check(run("data", "mix", self.path("src"), "--trigger", "mika"), 2, "--to")
 
-    @unittest.skipIf(sys.platform == "win32", "names that Windows does not have")
     def test_prompts_for_regularisation_pictures(self):
         # From captions to prompts, and drawn: the files that a regularisation folder needs.
         data = self.make_data(name="2_zorp monster", count=3)
@@ -182,6 +182,7 @@ class DataTools(E2E):
         self.check(run("sample", "--model", MODEL, "--from_file", self.write("empty.txt", "# nothing\n")), 3, "no prompt")
         self.check(run("data", "reg", data, "--resolution", "500x"), 2, "500x")
 
+    @unittest.skipIf(sys.platform == "win32", "names that Windows does not have")
     def test_hostile_names_and_links(self):
         data = self.make_data(name="5_mika")
         folder = os.fsencode(os.path.join(data, "5_mika"))
@@ -291,6 +292,77 @@ class DataTools(E2E):
         self.check(run("data", "check", data, "--undo"), 0)
         self.assertEqual(every_byte(data), before)
         self.assertFalse(os.path.exists(os.path.join(data, ".lora-undo")))
+
+    def changing_commands(self):
+        """Commands that change folders, each with the one that takes it back."""
+        data = self.make_data(name="5_mika 1girl")
+        folder = os.path.join(data, "5_mika 1girl")
+        for i in range(40):
+            shutil.copy(f"{ZORPS}/zorp_{i % 4:02d}.png", os.path.join(folder, f"p{i:03d}.png"))
+            with open(os.path.join(folder, f"p{i:03d}.txt"), "w", encoding="utf-8") as file:
+                file.write(f"smile, mika, smile, tag{i}")
+            where = self.path("src", "nsfw" if i % 5 == 0 else "sfw", "uniform")
+            os.makedirs(where, exist_ok=True)
+            for ext in (".png", ".txt"):
+                shutil.copy(os.path.join(folder, f"p{i:03d}{ext}"), where)
+        os.makedirs(self.path("reg"))
+        reg = ["--reg_data_dir", self.path("reg")]
+        box = ["--box", "10%,10%,75%,75%"]
+        mix = ["--to", self.path("train"), "--trigger", "mika"]
+        return [
+            (["tags", data, "--add", "stamp", "--dedupe"], ["tags", data, "--undo"]),
+            (["data", "crop", data, *box, *reg], ["data", "crop", data, *reg, "--undo"]),
+            (["data", "erase", data, *box, "--color", "#ff0000"], ["data", "erase", data, "--undo"]),
+            (["data", "cutout", data, *box, "--to", self.path("new")],
+             ["data", "cutout", data, "--to", self.path("new"), "--undo"]),
+            (["data", "mix", self.path("src"), *mix], ["data", "mix", self.path("src"), *mix, "--undo"]),
+        ]
+
+    @unittest.skipIf(sys.platform == "win32", "no SIGKILL")
+    def test_every_tool_killed_at_any_moment_and_undone(self):
+        rng = random.Random(int(os.environ.get("LORA_TEST_SEED", "1")))
+        rounds = max(2, int(os.environ.get("LORA_TEST_KILLS", "8")) // 4)
+        for args, undo in self.changing_commands():
+            with self.subTest(" ".join(args[:2])):
+                before = every_byte(self.tmp)
+                begun = time.monotonic()
+                self.check(run(*args), 0)
+                whole = time.monotonic() - begun
+                after = every_byte(self.tmp)
+                self.assertNotEqual(after, before)
+                self.check(run(*undo), 0)
+                self.assertEqual(every_byte(self.tmp), before)
+                for _ in range(rounds):
+                    process = start(*args)
+                    time.sleep(rng.uniform(0, 1.1 * whole))
+                    process.send_signal(signal.SIGKILL)
+                    process.communicate()
+                    for path, content in every_byte(self.tmp).items():
+                        if b".tmp-" not in os.path.basename(path):  # whole, old or new
+                            self.assertIn(content, (before.get(path), after.get(path)), path)
+                    undone = run(*undo)
+                    self.assertIn(undone.code, (0, 3), undone)  # 3: killed before the journal, or after its end
+                    self.assertEqual(every_byte(self.tmp), before)
+
+    @unittest.skipIf(sys.platform == "win32", "no limit to the size of files")
+    def test_a_disk_that_takes_no_more(self):
+        # The system refuses to write beyond a size, as a full disk does: nothing half-written stays.
+        import resource
+        for args, undo in self.changing_commands():
+            before = every_byte(self.tmp)
+            failed = 0
+            for limit in (0, 60, 1000, 4000):
+                def limited(limit=limit):
+                    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+                    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+                with self.subTest(" ".join(args[:2]), limit=limit):
+                    done = subprocess.run([BIN, *args], stdin=subprocess.DEVNULL, capture_output=True, timeout=300,
+                                          env=environment(), preexec_fn=limited)
+                    self.assertIn(done.returncode, (0, 5), done.stderr)
+                    failed += done.returncode == 5
+                    self.assertIn(run(*undo).code, (0, 3))
+                    self.assertEqual(every_byte(self.tmp), before)
+            self.assertGreater(failed, 1, args)
 
 
 if __name__ == "__main__":
