@@ -66,6 +66,11 @@ constexpr OptionRow kInspect[] = {
      .help = {"leave out what has to be computed: energies by block, effective ranks, the rank that would do", "略過需要計算的部分:各區塊能量、有效 rank、建議的 rank"}},
 };
 
+constexpr OptionRow kVersion[] = {
+    {.name = "features", .type = kFlag, .guide = "false",
+     .help = {"also list what this build can do: precisions, networks, optimizers and so on", "並列出此版本的功能:精度、網路、優化器等"}},
+};
+
 constexpr OptionRow kHelp[] = {
     {.name = "markdown", .type = kFlag, .guide = "false",
      .help = {"print the option tables of docs/options.md", "輸出 docs/options.md 的內容"}},
@@ -99,6 +104,7 @@ constexpr OptionSection kSections[] = {
     {{"Sampling", "採樣"}, bit(Command::kSample), kSample},
     {{"Demo", "示範"}, bit(Command::kDemo), kDemo},
     {{"Inspect", "檢視"}, bit(Command::kInspect), kInspect},
+    {{"Version", "版本"}, bit(Command::kVersion), kVersion},
     {{"Help", "說明"}, bit(Command::kHelp), kHelp},
     {{"Device", "裝置"}, kComputing, kDevice},
     {{"Everywhere", "共用"}, kEveryCommand, kEverywhere},

@@ -183,6 +183,17 @@ TEST(DetectSd2, RefusesItsRelatives) {
     EXPECT_NE(inpainting.message().find("inpainting"), std::string::npos);
 }
 
+TEST(DetectSd2, SdxlIsNamedAndRefused) {
+    MiniFile sdxl;
+    sdxl.keep = [](const std::string& name) { return !name.starts_with("cond_stage_model."); };
+    sdxl.extra = {{"conditioner.embedders.0.transformer.text_model.final_layer_norm.weight", {64}},
+                  {"conditioner.embedders.1.model.ln_final.weight", {128}},
+                  {"model.diffusion_model.label_emb.0.0.weight", {256, 2816}}};
+    EXPECT_NE(sdxl.message().find("is a Stable Diffusion XL model"), std::string::npos)
+        << sdxl.message();
+    EXPECT_EQ(sdxl.message().find('\n'), std::string::npos);
+}
+
 // sd-scripts writes the projections' LoRA with 1x1 kernels for single files, without for folders.
 TEST(Sd2LoraFile, ProjectionsMayHaveEitherShape) {
     const ModelInfo info = sd21_mini_info();

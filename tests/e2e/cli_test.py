@@ -14,6 +14,26 @@ class Commands(E2E):
         self.assertEqual(run("--version").out, result.out)
         self.assertIn("version", json.loads(run("version", "--json").out))
 
+    def test_features_are_listed_and_accepted(self):
+        """What the guide's package installs has its counterpart, and every optimizer and schedule of the list can be chosen."""
+        told = self.check(run("version", "--features"), 0).out
+        features = json.loads(self.check(run("version", "--features", "--json"), 0).out)["features"]
+        for words in features.values():
+            self.assertTrue(words)
+            for word in words:
+                self.assertIn(word, told)
+        self.assertLessEqual({"fp16", "bf16"}, set(features["mixed_precision"]))
+        self.assertEqual(features["attention"], ["memory_efficient"])
+        self.assertLessEqual({"lora", "locon", "loha", "lokr", "ia3"}, set(features["networks"]))
+        self.assertLessEqual({"AdamW8bit", "Lion", "DAdaptAdam", "Prodigy"}, set(features["optimizers"]))
+        self.assertNotIn("features", json.loads(run("version", "--json").out))
+        self.make_data()
+        for name in features["optimizers"]:
+            rate = {"optimizer_args": "relative_step=False"} if name == "Adafactor" else {}
+            self.check(run(*self.train_args(dry_run=True, optimizer_type=name, learning_rate="1", **rate)), 0)
+        for name in features["networks"][1:]:
+            self.check(run(*self.train_args(dry_run=True, network_module="lycoris.kohya", network_args=f"algo={name}")), 0)
+
     def test_help_is_bilingual(self):
         english = self.check(run("help", "train"), 0).out
         self.assertIn("--network_dim", english)

@@ -1,4 +1,5 @@
 """Every mistake gives one clear error with its exit code and leaves the folder as it was."""
+import json
 import os
 import shutil
 import struct
@@ -37,6 +38,20 @@ class Errors(E2E):
         write_safetensors(self.path("vae.safetensors"), tensors)
         self.refused(self.train_args(pretrained_model_name_or_path=self.path("vae.safetensors")), 4,
                      "VAE", "vae.safetensors")
+
+    def test_an_sdxl_model_is_recognised(self):
+        """By its names alone: Stable Diffusion XL is not there yet, and one line says so."""
+        path = self.path("xl.safetensors")
+        write_safetensors(path, {name: ("F16", [1], b"\0\0") for name in (
+            "model.diffusion_model.input_blocks.0.0.weight",
+            "conditioner.embedders.0.transformer.text_model.final_layer_norm.weight",
+            "conditioner.embedders.1.model.ln_final.weight")})
+        for extra in ([], ["--dry_run"]):
+            result = self.refused(self.train_args(pretrained_model_name_or_path=path) + extra, 4,
+                                  "xl.safetensors", "is a Stable Diffusion XL model",
+                                  "give a Stable Diffusion 1.x or 2.x model")
+            self.assertEqual(sum("Stable Diffusion XL" in line for line in result.err.splitlines()), 1)
+        self.assertEqual(json.loads(self.check(run("inspect", path, "--json"), 0).out)["family"], "sdxl")
 
     def damaged_model(self, change):
         path = self.path("model.safetensors")

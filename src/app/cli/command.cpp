@@ -72,7 +72,7 @@ constexpr CommandEntry kCommands[] = {
     {"doctor", Command::kDoctor, run_doctor, "[--json]", 0,
      {"show what this machine has and what that means", "檢視這台機器的能力與建議"},
      {"lora doctor", "lora doctor"}},
-    {"version", Command::kVersion, run_version, "[--json]", 0,
+    {"version", Command::kVersion, run_version, "[--features] [--json]", 0,
      {"show the version and which program it matches", "顯示版本與所對應的參考程式"},
      {"lora version", "lora version"}},
     {"help", Command::kHelp, run_help, "[COMMAND|learning]", 1,
