@@ -56,6 +56,28 @@ TEST(Load, TheGuidesPresetIsTheDefault) {
     EXPECT_DOUBLE_EQ(s.number("text_encoder_lr"), 2e-5);
 }
 
+// What train.ps1 fixes: M19, M71, M72, M74, M75 and the network of M80.
+TEST(Load, TheGuidesFixedFlags) {
+    const Settings s = load_train({}).settings;
+    EXPECT_EQ(s.text("output_dir"), "./output");
+    EXPECT_EQ(s.text("logging_dir"), "./logs");
+    EXPECT_EQ(s.number("prior_loss_weight"), 1);
+    EXPECT_TRUE(s.flag("cache_latents"));
+    EXPECT_EQ(s.integer("bucket_reso_steps"), 64);
+    EXPECT_FALSE(s.flag("bucket_no_upscale"));
+    EXPECT_EQ(s.text("network_module"), "networks.lora");
+    EXPECT_EQ(s.integer("max_data_loader_n_workers"), 8);
+    EXPECT_EQ(
+        load_train({"--max_data_loader_n_workers=3"}).settings.integer("max_data_loader_n_workers"),
+        3);
+}
+
+// M40: off means 1337, on means that the run draws one.
+TEST(Load, RandomSeedLeavesTheSeedToTheRun) {
+    EXPECT_EQ(load_train({}).settings.integer("seed"), 1337);
+    EXPECT_FALSE(load_train({"--random_seed"}).settings.has("seed"));
+}
+
 TEST(Load, RatesFollowTheBatchAndTheGivenRate) {
     EXPECT_DOUBLE_EQ(load_train({"--train_batch_size=4"}).settings.number("unet_lr"), 4e-4);
     EXPECT_DOUBLE_EQ(

@@ -91,9 +91,9 @@ public:
         if (flag == "g") return true;  // of other models
         for (const FlagName& row : kFlags) {
             if (row.flag != flag) continue;
-            // The negative prompt is taken as it stands.
+            // The negative prompt is taken as it stands; behind a value people write commas.
             const std::string_view text = piece.substr(space + 1);
-            named(row.name, flag == "n" ? text : trimmed(text));
+            named(row.name, flag == "n" ? text : trimmed(text, " \t\r\n,"));
             return true;
         }
         return false;

@@ -42,6 +42,35 @@ TEST(SamplePrompts, LinesWithFlags) {
     EXPECT_FALSE(prompts[1].seed.has_value());
 }
 
+// M98 to M100: a file as the package ships one: notes, blank lines, and four prompts that climb
+// from no trigger to the trigger in another outfit, with one seed. Any case, spaces and commas too
+// many.
+TEST(SamplePrompts, FourPromptsOfALadder) {
+    Diagnostics findings;
+    const auto prompts = load_text(
+        "ladder.txt",
+        "# without the trigger\n"
+        "1girl, solo,   --n lowres, bad hands, --w 512 --h 768 --l 9 --s 40 --d 4711\n"
+        "\n   \n# with it\n"
+        "zorp, 1girl, --N lowres, bad hands --W 512  --H 768 --L 9 --S 40 --D 4711,\n"
+        "zorp, uniform --n lowres, bad hands --w 512 --h 768   --l 9 --s 40 --d 4711  \n"
+        "  zorp, swimsuit --n lowres, bad hands --w 512, --h 768, --l 9, --s 40, --d 4711\n",
+        findings);
+    for (const Diagnostic& finding : findings) ADD_FAILURE() << finding.text;
+    ASSERT_EQ(prompts.size(), 4U);
+    for (const train::SamplePrompt& prompt : prompts) {
+        EXPECT_TRUE(prompt.negative_prompt.starts_with("lowres, bad hands")) << prompt.prompt;
+        EXPECT_EQ(prompt.width_px, 512) << prompt.prompt;
+        EXPECT_EQ(prompt.height_px, 768) << prompt.prompt;
+        EXPECT_EQ(prompt.cfg_scale, 9) << prompt.prompt;
+        EXPECT_EQ(prompt.num_steps, 40) << prompt.prompt;
+        EXPECT_EQ(prompt.seed, 4711U) << prompt.prompt;
+    }
+    EXPECT_TRUE(prompts[0].prompt.starts_with("1girl, solo"));
+    EXPECT_EQ(prompts[2].prompt, "zorp, uniform");
+    EXPECT_EQ(prompts[3].prompt, "zorp, swimsuit");
+}
+
 TEST(SamplePrompts, WhatIsNotUnderstoodIsSaid) {
     Diagnostics findings;
     const auto prompt =

@@ -192,6 +192,13 @@ public:
                                 settings_.number("learning_rate")),
                     "1 is usual");
         }
+        if (spec && spec->name.starts_with("DAdapt") && settings_.number("min_snr_gamma") > 0) {
+            warning("min_snr_gamma",
+                    fmt::format("min_snr_gamma and {} do not go together: weights that differ from "
+                                "step to step mislead what it finds of the learning rate",
+                                settings_.text("optimizer_type")),
+                    "leave min_snr_gamma out, or take another optimizer");
+        }
     }
 
     void check_faces() {

@@ -1,5 +1,7 @@
 #include "config/validate.h"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "config/load.h"
@@ -53,6 +55,10 @@ TEST(Validate, AdviceAndRatesByAlgorithm) {
         "--network_module", "lycoris.kohya", "--network_args", "algo=loha", "conv_dim=4"};
     EXPECT_TRUE(mentions(judge(loha), Severity::kNote, "styles rather than characters"));
     EXPECT_TRUE(mentions(judge(loha), Severity::kNote, "overfits easily"));
+    const Diagnostics of_loha = judge(loha);
+    EXPECT_TRUE(std::any_of(of_loha.begin(), of_loha.end(), [](const Diagnostic& finding) {
+        return finding.hint.find("square root of a LoCon's dim: 6 for 32") != std::string::npos;
+    }));
     const auto rate = [](std::vector<std::string> args) {
         args.insert(args.end(), {"--train_batch_size", "1"});
         return load(Command::kTrain, args).settings.number("learning_rate");
@@ -87,6 +93,17 @@ TEST(Validate, CombinationsThatClash) {
                          Severity::kWarning,
                          "finds the learning rate itself"));
     EXPECT_TRUE(has_errors(judge({"--output_name=a/b"})));
+}
+
+// M38: advised against in train.ps1.
+TEST(Validate, MinSnrMisleadsDAdaptation) {
+    const auto warns = [](std::vector<std::string> args) {
+        return mentions(judge(std::move(args)), Severity::kWarning, "do not go together");
+    };
+    EXPECT_TRUE(warns({"--optimizer_type=dadaptadam", "--min_snr_gamma=5"}));
+    EXPECT_TRUE(warns({"--optimizer_type=DAdaptLion", "--min_snr_gamma=1"}));
+    EXPECT_FALSE(warns({"--optimizer_type=DAdaptAdam"}));
+    EXPECT_FALSE(warns({"--optimizer_type=AdamW8bit", "--min_snr_gamma=5"}));
 }
 
 // Pictures that differ at every draw are encoded as they are trained, never from kept latents.

@@ -99,6 +99,15 @@ TEST(Probe, TheBestWeightIsTheVertex) {
     EXPECT_EQ(best_weight(weights, losses), 1.4);
 }
 
+// M123: at weight 1 it is right, further away something was wrong with the training.
+TEST(Probe, TheWeightHasAVerdict) {
+    for (const double right : {0.91, 1.0, 1.09}) {
+        EXPECT_EQ(verdict_of_weight(right), "right as it is") << right;
+    }
+    EXPECT_TRUE(verdict_of_weight(1.15).starts_with("not yet learned"));
+    EXPECT_TRUE(verdict_of_weight(0.85).starts_with("overdone"));
+}
+
 TEST(Probe, TheBudgetKeepsItsShareOfTheRun) {
     EXPECT_EQ(probe_budget(100, 1, false).num_samples, 0);
     EXPECT_EQ(probe_budget(100, 1, true).num_samples, 8);

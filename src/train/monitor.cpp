@@ -165,10 +165,7 @@ std::optional<double> Monitor::sweep() {
     const std::vector<double> losses =
         parts_.probe->sweep(*parts_.network, parts_.base_values, kWeights);
     const double best = best_weight(kWeights, losses);
-    const char* words = "right as it is";
-    if (best > 1.1) words = "not yet learned in full: more epochs or a higher rate would help";
-    if (best < 0.9) words = "overdone: an earlier save or a lower rate would be better";
-    log::info("the probe loss is least at weight {:.2f}: {}", best, words);
+    log::info("the probe loss is least at weight {:.2f}: {}", best, verdict_of_weight(best));
     parts_.events->on_event(WeightSweep{{kWeights.begin(), kWeights.end()}, losses, best});
     return best;
 }

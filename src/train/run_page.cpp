@@ -95,7 +95,9 @@ std::string verdict(const RunHistory& h) {
             h.turn->epoch);
     }
     if (h.best_weight) {
-        text += fmt::format("<p>Best at weight <b>{:.2f}</b> (1 is right).</p>\n", *h.best_weight);
+        text += fmt::format("<p>Best at weight <b>{:.2f}</b>: {}.</p>\n",
+                            *h.best_weight,
+                            verdict_of_weight(*h.best_weight));
     }
     return text;
 }

@@ -50,4 +50,10 @@ std::optional<double> trend(std::span<const CurvePoint> points) {
     return slope * length / first;
 }
 
+std::string_view verdict_of_weight(double best) {
+    if (best > 1.1) return "not yet learned in full: more epochs or a higher rate would help";
+    if (best < 0.9) return "overdone: an earlier save or a lower rate would be better";
+    return "right as it is";
+}
+
 }  // namespace lora::train

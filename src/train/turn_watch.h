@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string_view>
 
 namespace lora::train {
 
@@ -39,5 +40,9 @@ private:
 [[nodiscard]] std::optional<double> trend(std::span<const CurvePoint> points);
 // A trend below this is one that falls.
 inline constexpr double kStillFalling = -0.005;
+
+// What the weight at which a finished LoRA is best says of its training: "right as it is" from 0.9
+// to 1.1, else what went wrong.
+[[nodiscard]] std::string_view verdict_of_weight(double best);
 
 }  // namespace lora::train
