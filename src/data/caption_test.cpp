@@ -2,7 +2,11 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 #include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -124,6 +128,26 @@ TEST(Caption, ShufflesArePermutationsKeyedByTheDraw) {
         EXPECT_EQ(out.substr(0, kept * 4), caption.substr(0, kept * 4)) << "seed " << seed;
     }
     EXPECT_GT(different, 180) << "seed " << seed;
+}
+
+// M79: over the epochs every tag comes to every place equally often, behind those that are kept.
+TEST(Caption, ShufflesAreEven) {
+    const CaptionOptions options = {.shuffle_caption = true, .keep_tokens = 1};
+    constexpr int64_t kDraws = 3000;
+    std::map<std::pair<std::string, size_t>, int64_t> seen;
+    for (int64_t epoch = 1; epoch <= kDraws; ++epoch) {
+        PhiloxCaptionRandom random(3, epoch, 0);
+        const auto tags = split(process_caption("kept, a, b, c", options, {}, random), ", ");
+        ASSERT_EQ(tags.size(), 4U);
+        for (size_t place = 0; place < 4; ++place) ++seen[{tags[place], place}];
+    }
+    EXPECT_EQ((seen[{"kept", 0}]), kDraws);
+    for (const char* tag : {"a", "b", "c"}) {
+        for (size_t place = 1; place < 4; ++place) {
+            // 1000 of 3000, give or take six standard deviations.
+            EXPECT_NEAR(static_cast<double>(seen[{tag, place}]), 1000, 155) << tag << place;
+        }
+    }
 }
 
 }  // namespace

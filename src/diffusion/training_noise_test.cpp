@@ -50,6 +50,18 @@ TEST(TrainingNoise, OffsetShiftsChannels) {
     EXPECT_GT(std::abs(shifted[16] - plain[16] - first), 1e-3);
 }
 
+// M37: noise_offset times one standard normal number a channel, as sd-scripts adds it.
+TEST(TrainingNoise, OffsetHasItsDeviation) {
+    const std::array<int64_t, 4> shape{1024, 4, 1, 1};
+    std::vector<float> shift = noise({1, 1}, {.noise_offset = 0.1}, shape);
+    const std::vector<float> plain = noise({1, 1}, {}, shape);
+    for (size_t i = 0; i < shift.size(); ++i) shift[i] -= plain[i];
+    EXPECT_NEAR(deviation(shift), 0.1, 0.004);
+    double mean = 0;
+    for (const float value : shift) mean += value;
+    EXPECT_NEAR(mean / static_cast<double>(shift.size()), 0, 0.008);
+}
+
 TEST(TrainingNoise, StrengthIsDrawnOnceABatch) {
     const std::array<int64_t, 4> shape{2, 4, 2, 2};
     const std::vector<float> plain = noise({1, 1}, {}, shape);

@@ -64,6 +64,31 @@ TEST(LrSchedule, SteppingEqualsTheTable) {
     }
 }
 
+// M46: cosine_with_restarts begins anew as often as it is asked to; no other schedule does.
+TEST(LrSchedule, RestartsAreAsManyAsAskedFor) {
+    const auto restarts = [](const std::string& name, int64_t cycles) {
+        LrScheduleOptions options;
+        options.name = name;
+        options.num_training_steps = 120;
+        options.num_cycles = cycles;
+        int64_t count = 0;
+        for (int64_t k = 1; k < 120; ++k) {
+            const bool rises = lr_multiplier(options, k) > lr_multiplier(options, k - 1);
+            if (rises) {
+                EXPECT_EQ(lr_multiplier(options, k), 1) << k;
+                EXPECT_EQ(k % (120 / cycles), 0) << k;
+            }
+            count += rises ? 1 : 0;
+        }
+        return count;
+    };
+    for (const int64_t cycles : {1, 2, 4}) {
+        EXPECT_EQ(restarts("cosine_with_restarts", cycles), cycles - 1);
+        EXPECT_EQ(restarts("cosine", cycles), 0);
+        EXPECT_EQ(restarts("linear", cycles), 0);
+    }
+}
+
 TEST(LrSchedule, WarmupIsCountOrShare) {
     EXPECT_EQ(steps_from_share(0.1, 360), 36);
     EXPECT_EQ(steps_from_share(7, 360), 7);

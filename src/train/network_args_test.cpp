@@ -1,6 +1,10 @@
 // network_module and network_args: what they mean, and what is refused.
 #include "train/network_args.h"
 
+#include <functional>
+#include <set>
+
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "base/error.h"
@@ -66,6 +70,94 @@ TEST(NetworkArgs, SizesOfLargeKernels) {
     EXPECT_EQ(own.conv_alpha, 1);
     EXPECT_FALSE(own.module.tucker);
     EXPECT_TRUE(read_network_args(lycoris({{"use_cp", "True"}})).module.tucker);
+}
+
+// "1,2,..." or "w,w,...": 25 numbers.
+std::string by_block(const std::function<int64_t(int)>& value) {
+    std::string text;
+    for (int block = 0; block < kNumBlocks; ++block) {
+        text += fmt::format("{}{}", block == 0 ? "" : ",", value(block));
+    }
+    return text;
+}
+
+// M48 to M50 and M52: a plain LoRA has layers in these blocks of the UNet alone.
+const std::set<int> kPlainBlocks = {1, 2, 4, 5, 7, 8, 12, 16, 17, 18, 19, 20, 21, 22, 23, 24};
+
+std::set<int> blocks_of(const NetworkOptions& options) {
+    std::set<int> blocks;
+    for (const models::LoraModule& module : choose_modules(models::sd15_info(), options)) {
+        const bool is_text = module.target.is_text_encoder;
+        if (!is_text) blocks.insert(block_of_module(module.target.lora_name));
+    }
+    return blocks;
+}
+
+TEST(NetworkArgs, ARateOfZeroRemovesTheBlock) {
+    NetworkOptions plain;
+    plain.network_dim = 4;
+    EXPECT_EQ(blocks_of(plain), kPlainBlocks);
+    const auto left = [&plain](const Pairs& args) {
+        NetworkOptions options = plain;
+        options.network_args = args;
+        return blocks_of(options);
+    };
+    std::set<int> wanted = kPlainBlocks;
+    for (const int block : {1, 5}) wanted.erase(block);
+    EXPECT_EQ(left({{"down_lr_weight", "1,0,1,1,1,0,1,1,1,1,1,1"}}), wanted);
+    wanted = kPlainBlocks;
+    wanted.erase(12);
+    EXPECT_EQ(left({{"mid_lr_weight", "0"}}), wanted);
+    wanted = kPlainBlocks;
+    for (const int block : {16, 24}) wanted.erase(block);  // the 4th and the 12th going up
+    EXPECT_EQ(left({{"up_lr_weight", "1,1,1,0,1,1,1,1,1,1,1,0"}}), wanted);
+}
+
+// M51 to M53.
+TEST(NetworkArgs, RanksAndAlphasByBlock) {
+    NetworkOptions options;
+    options.network_dim = 32;
+    options.network_alpha = 16;
+    options.network_args = {
+        {"block_dims", by_block([](int block) { return block == 7 ? 0 : block + 1; })},
+        {"block_alphas", by_block([](int block) { return 2 * block + 1; })}};
+    for (const models::LoraModule& module : choose_modules(models::sd15_info(), options)) {
+        const std::string& name = module.target.lora_name;
+        const int block = block_of_module(name);
+        const bool is_text = module.target.is_text_encoder;
+        EXPECT_EQ(module.rank, is_text ? 32 : block + 1) << name;
+        EXPECT_EQ(module.alpha, is_text ? 16 : 2 * block + 1) << name;
+    }
+    std::set<int> wanted = kPlainBlocks;
+    wanted.erase(7);
+    EXPECT_EQ(blocks_of(options), wanted);
+    for (const char* key : {"block_dims", "block_alphas"}) {
+        NetworkOptions wrong;
+        wrong.network_args = {{key, "1,2,3"}};
+        EXPECT_NE(refusal(wrong).find(fmt::format("{}: 3 numbers instead of 25", key)),
+                  std::string::npos)
+            << refusal(wrong);
+    }
+}
+
+// M31, M63 and M64: what a file holds of alpha, and the scale that follows.
+TEST(NetworkArgs, RankAlphaAndScaleOfEveryLayer) {
+    NetworkOptions options = lycoris({{"conv_dim", "4"}, {"conv_alpha", "1"}});
+    options.network_dim = 32;
+    options.network_alpha = 16;
+    int64_t num_large = 0;
+    for (const models::LoraModule& module : choose_modules(models::sd15_info(), options)) {
+        const bool large = module.target.kind == models::LayerKind::kConv3x3;
+        num_large += large ? 1 : 0;
+        EXPECT_EQ(module.rank, large ? 4 : 32) << module.target.lora_name;
+        EXPECT_EQ(module.alpha, large ? 1 : 16) << module.target.lora_name;
+        EXPECT_EQ(module.scale(), large ? 0.25 : 0.5) << module.target.lora_name;
+    }
+    EXPECT_EQ(num_large, 52);
+    NetworkOptions unset;
+    unset.network_dim = 8;
+    unset.network_alpha = 1;
+    EXPECT_EQ(choose_modules(models::sd15_info(), unset).front().scale(), 0.125);
 }
 
 // The file's alpha / rank is what other programs compute, so the root goes into alpha.

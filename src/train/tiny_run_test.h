@@ -58,7 +58,9 @@ public:
     }
     [[nodiscard]] std::shared_ptr<backend::Weight> make_weight(
         const TensorView& source, std::shared_ptr<const void> keep_alive, DType dtype) override {
-        return own_->make_weight(source, std::move(keep_alive), dtype);
+        const auto weight = own_->make_weight(source, std::move(keep_alive), dtype);
+        weights.push_back(weight);
+        return weight;
     }
     [[nodiscard]] std::unique_ptr<backend::Executable> compile(
         plan::MemoryPlan plan, const backend::Bindings& bindings) override;
@@ -72,6 +74,7 @@ public:
     std::optional<backend::DeviceMemory> memory;
     size_t room = SIZE_MAX;      // for the arena of a training step
     std::vector<size_t> arenas;  // of the training steps that were compiled, or not
+    std::vector<std::weak_ptr<backend::Weight>> weights;  // all that were made
     // Called with the number of the run (from 0) and the batch before a training step; may throw.
     std::function<void(int64_t run, int64_t batch)> before_step;
     // After a training step: what its loss and losses then are.

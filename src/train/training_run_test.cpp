@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "io/png.h"
 #include "train/lora_file.h"
 #include "train/state.h"
 #include "train/tiny_run_test.h"
@@ -201,6 +202,91 @@ TEST_F(TrainingRunTest, TypesThatADeviceHasNot) {
         CallbackSink nothing([](const Event&) {});
         EXPECT_EQ(run->train({}, nothing).steps, 1);
     }
+}
+
+// M26 and M70: pictures of several shapes, none of them cut to one beforehand.
+TEST_F(TrainingRunTest, PicturesOfSeveralShapes) {
+    const std::string folder = join_path(root(), "shapes");
+    make_directories(join_path(folder, "1_dot"));
+    const std::pair<int64_t, int64_t> sizes[] = {{64, 128}, {128, 64}, {90, 90}, {60, 140}};
+    for (size_t i = 0; i < std::size(sizes); ++i) {
+        io::Image image{sizes[i].second, sizes[i].first, {}};
+        image.rgb.assign(static_cast<size_t>(image.height_px * image.width_px * 3), 100);
+        io::write_png(join_path(folder, fmt::format("1_dot/{}.png", i)), image);
+    }
+    TrainOptions o = options("shapes_out");
+    o.dataset.train_data_dir = folder;
+    o.bucket.resolution = {64, 128};
+    o.latents.train_batch_size = 2;
+    o.length.max_train_epochs = 1;
+    TestDevice device;
+    const auto run = TrainingRun::open(o, device);
+    EXPECT_EQ(run->plan().num_images, 4);
+    EXPECT_GE(run->plan().buckets.size(), 2U);
+    CallbackSink nothing([](const Event&) {});
+    EXPECT_EQ(run->train({}, nothing).steps, run->plan().steps);
+}
+
+// M40: a seed that is drawn is told and kept in the file.
+TEST_F(TrainingRunTest, ADrawnSeedIsTold) {
+    std::set<uint64_t> seeds;
+    for (int i = 0; i < 2; ++i) {
+        TrainOptions o = options(fmt::format("drawn{}", i));
+        o.seed.reset();
+        o.length = {.max_train_steps = 1};
+        uint64_t told = 0;
+        CallbackSink sink([&](const Event& event) {
+            if (const auto* started = std::get_if<RunStarted>(&event)) told = started->seed;
+        });
+        const auto file = io::SafetensorsFile::open(train(o, sink).output_file);
+        EXPECT_EQ(file.metadata().at("ss_seed"), fmt::format("{}", told));
+        seeds.insert(told);
+    }
+    EXPECT_EQ(seeds.size(), 2U);
+}
+
+// M74: the VAE has left the device before the first step. The second run finds the latents kept and
+// needs no VAE; both have the same weights on the device while they train.
+TEST_F(TrainingRunTest, TheVaeLeavesTheDeviceAfterCaching) {
+    const auto weights_of_a_run = [](const std::string& output) {
+        TrainOptions o = options(output);
+        o.latents.cache_dir = join_path(root(), "vae_cache");
+        o.latents.cache_latents_to_disk = true;
+        o.length = {.max_train_steps = 1};
+        TestDevice device;
+        int64_t alive = 0;
+        device.before_step = [&](int64_t, int64_t) {
+            alive = std::count_if(device.weights.begin(), device.weights.end(), [](const auto& w) {
+                return !w.expired();
+            });
+        };
+        CallbackSink nothing([](const Event&) {});
+        TrainingRun::open(o, device)->train({}, nothing);
+        return std::pair{std::ssize(device.weights), alive};
+    };
+    const auto [made_first, alive_first] = weights_of_a_run("vae_first");
+    const auto [made_again, alive_again] = weights_of_a_run("vae_again");
+    EXPECT_GT(made_first, made_again) << "the first run has encoded the pictures";
+    EXPECT_GT(alive_first, 0);
+    EXPECT_EQ(alive_first, alive_again);
+}
+
+// M78: four times the tokens take four times the memory; a matrix of scores would take sixteen.
+TEST_F(TrainingRunTest, MemoryGrowsWithTheTokensNotTheirSquare) {
+    const auto peak = [](int64_t side_px) {
+        TrainOptions o = options("tokens");
+        o.latents.train_batch_size = 1;
+        o.bucket = {.resolution = {side_px, side_px},
+                    .min_bucket_reso_px = side_px,
+                    .max_bucket_reso_px = side_px};
+        TestDevice device;
+        return static_cast<double>(TrainingRun::open(o, device)->plan().planned_peak_bytes);
+    };
+    const double small = peak(256);  // 32 x 32 tokens
+    const double middle = peak(512);
+    const double large = peak(1024);
+    EXPECT_GT(middle - small, 0);
+    EXPECT_LT((large - middle) / (middle - small), 4.5);
 }
 
 // "stop training a part after N epochs": from then on it is the one that was saved, and the other

@@ -29,12 +29,18 @@ class Network(E2E):
 
     def test_every_kind_trains_resumes_and_samples(self):
         pictures = set()
-        for kind, (_, key) in KINDS.items():
+        for kind, (words, key) in KINDS.items():
             with self.subTest(kind):
                 whole = self.check(run(*self.args(kind, kind, save_state=True, save_every_n_steps=1)), 0)
                 self.assertNotIn("error", whole.err)
                 path = self.path(kind, "tiny.safetensors")
-                self.assertTrue(any(name.endswith(key) for name in read_header(path)), kind)
+                header = read_header(path)
+                self.assertTrue(any(name.endswith(key) for name in header), kind)
+                # M61: the algorithm stands in the metadata.
+                meta = header["__metadata__"]
+                self.assertEqual(meta["ss_network_module"], "lycoris.kohya" if words else "networks.lora")
+                if words:
+                    self.assertEqual(json.loads(meta["ss_network_args"])["algo"], words[0][5:])
                 (state,) = glob.glob(self.path(kind, "*step00000001-state"))
                 self.check(run(*self.args(kind, kind + "2", resume=state)), 0)
                 self.assertEqual(sha256(path), sha256(self.path(kind + "2", "tiny.safetensors")), kind)

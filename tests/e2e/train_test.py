@@ -159,6 +159,23 @@ class Train(E2E):
         self.check(run(*self.train_args(steps=1, out="unet", network_train_unet_only=True)), 0)
         (path,) = glob.glob(self.path("unet", "logs", "*", "network_train", "*tfevents*"))
         self.assertNotIn("lr/textencoder", read_tensorboard(path)[1])
+        # M42, M43: the parts have rates of their own, and both are told.
+        self.check(run(*self.train_args(steps=2, out="rates", unet_lr=2e-3, text_encoder_lr=1e-4,
+                                        lr_scheduler="constant")), 0)
+        (path,) = glob.glob(self.path("rates", "logs", "*", "network_train", "*tfevents*"))
+        curves = read_tensorboard(path)[1]
+        for tag, rate in (("lr/unet", 2e-3), ("lr/textencoder", 1e-4)):
+            self.assertEqual(sorted(curves[tag]), [1, 2])
+            for value in curves[tag].values():
+                self.assertAlmostEqual(value, rate, delta=1e-6 * rate)
+        # M60, M81: an optimizer that finds its rate has one curve more, of what it has found times the rate.
+        self.check(run(*self.train_args(steps=2, out="found", optimizer_type="DAdaptAdam", learning_rate=1,
+                                        lr_scheduler="constant")), 0)
+        (path,) = glob.glob(self.path("found", "logs", "*", "network_train", "*tfevents*"))
+        found = read_tensorboard(path)[1]["lr/d*lr"]
+        self.assertEqual(sorted(found), [1, 2])
+        self.assertGreaterEqual(found[2], found[1])
+        self.assertTrue(all(0 < value < 1 for value in found.values()), found)
 
     def test_measures_page_and_status(self):
         with open(os.path.join(SOURCE, "examples/decay.txt"), encoding="utf-8") as file:
@@ -216,6 +233,14 @@ class Train(E2E):
             told = json.loads(self.check(run("inspect", path, "--json"), 0).out)
             self.assertEqual(told["num_parameters"], 17)
             self.assertEqual(sorted(told["dtype"]), ["BF16", "F16", "F32", "I64"])
+        # M21: a model as .ckpt is the same model. Such a file has no metadata (the mini model's says how many heads there are), so
+        # it is compared with a safetensors file that has none either.
+        model, plain = self.path("model.ckpt"), self.path("plain.safetensors")
+        self.check(run("convert", MODEL, "--save_to", model), 0)
+        self.check(run("convert", model, "--save_to", plain), 0)
+        for out, path in (("from_ckpt", model), ("from_plain", plain)):
+            self.check(run(*self.train_args(steps=2, out=out, pretrained_model_name_or_path=path)), 0)
+        self.assertEqual(losses(self.path("from_ckpt")), losses(self.path("from_plain")))
         # A LoRA in either form starts a second run alike.
         self.check(run(*self.train_args(steps=2, out="safe")), 0)
         for out, start_from in (("a", "ckpt/tiny.ckpt"), ("b", "safe/tiny.safetensors")):
