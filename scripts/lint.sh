@@ -13,6 +13,7 @@ sh scripts/check_format.sh || bad=1
 python3 scripts/check_layering.py "$build/layers.txt" || bad=1
 python3 scripts/check_file_sizes.py || bad=1
 python3 scripts/check_text.py || bad=1
+python3 scripts/check_requirements.py || bad=1
 if [ "$quick" = no ]; then
     python3 scripts/run_tidy.py "${2:-build-clang}" || bad=1
 fi

@@ -23,8 +23,12 @@ GOOD = {
     "src/io/png.h": "#pragma once\n",
     "src/text/words.h": "#pragma once\n",
     "src/train/trainer.cpp": '#include "backend/backend.h"\n#include "io/png.h"\n',
-    "src/train/trainer_test.cpp": '#include "backend/cpu/cpu.h"\n',
+    "src/train/trainer_test.cpp": '#include "backend/cpu/cpu.h"\nTEST_F(Trainer, Trains) {\n',
+    "tests/e2e/cli_test.py": "class Cli(E2E):\n    def test_help(self):\n        pass\n",
+    "docs/requirements.md": "row by row (M1 to M3 of the list)\n| row | test |\n|---|---|\n| M1, M2 | `Trainer.Trains`, `cli_test.test_help` |\n"
+                            "## Rows without a test\n| row | reason |\n|---|---|\n| M3 | no such card |\n",
 }
+PAGE = GOOD["docs/requirements.md"]
 LONG = "int line;\n"
 # check, file, its text, a word of the complaint
 FAULTS = [
@@ -47,6 +51,11 @@ FAULTS = [
     ("text", "docs/bad.md", "from https://reg" "istry.example/x\n", "package registry"),
     ("text", "src/base/bad.cpp", 'void f() { printf("x"); }\n', "printing"),
     ("text", "src/base/bad.h", "int f();\n", "#pragma once"),
+    ("requirements", "docs/requirements.md", PAGE.replace("Trains", "Sleeps"), "no test Trainer.Sleeps"),
+    ("requirements", "docs/requirements.md", PAGE.replace("test_help", "test_more"), "no test cli_test.test_more"),
+    ("requirements", "docs/requirements.md", PAGE.replace("`Trainer.Trains`, `cli_test.test_help`", "seen"), "no test is named"),
+    ("requirements", "docs/requirements.md", PAGE.replace("M1 to M3", "M1 to M4"), "in no table: M4"),
+    ("requirements", "docs/requirements.md", PAGE.replace("| M3 |", "| M3 to M13 |"), "10 is the limit"),
 ]
 
 
@@ -82,7 +91,7 @@ def main():
     bad = 0
     with tempfile.TemporaryDirectory() as folder:
         root = tree(folder)
-        for check in ("layering", "file_sizes", "text"):
+        for check in ("layering", "file_sizes", "text", "requirements"):
             code, text = run(check, root)
             if code != 0:
                 print(f"{check} refuses a good tree:\n{text}")
