@@ -64,7 +64,6 @@ bool says(const Diagnostics& list, std::string_view text) {
     return false;
 }
 
-// M130: epochs times repeats within 50 to 100; M134: repeats by the number of pictures.
 // Test of M107: a note when the metadata shows a merge.
 TEST(Advice, MergedBaseModels) {
     EXPECT_FALSE(advice_on({}));
@@ -83,6 +82,7 @@ TEST(Advice, MergedBaseModels) {
               "this base model was merged from others");
 }
 
+// M130: epochs times repeats within 50 to 100; M134: repeats by the number of pictures.
 TEST(Advice, EpochsTimesRepeats) {
     EXPECT_TRUE(advice({{"5_zorp", "zorp", 24, 5}}, 12).empty());
     EXPECT_TRUE(advice({{"5_zorp", "zorp", 24, 5}}, 10).empty());
