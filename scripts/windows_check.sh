@@ -5,8 +5,8 @@
 # packs (or the one in ZIP), in a fresh prefix and below a path with Chinese characters, spaces and
 # brackets: doctor, inspect, parity on three golden cases; twenty steps of the demo, whose losses must agree
 # with the Linux build (1e-5 at the first step, 1e-3 at the twentieth); a stopped run that goes on to the
-# same bytes; 8-bit AdamW; merge; a path of 300 characters; a folder that may not be written; lora.bat; and, where the
-# programs hold CUDA kernels, a run against the stand-in for the driver whose calls must be those of Linux.
+# same bytes; 8-bit AdamW; tag; merge; a path of 300 characters; a folder that may not be written; lora.bat and what is
+# dropped onto it; and, where the programs hold CUDA kernels, a run against the stand-in for the driver whose calls must be those of Linux.
 set -eu
 cd "$(dirname "$0")/.."
 zip=
@@ -79,14 +79,17 @@ for case in unet_0 train_lora sample_ddim; do
 done
 wine ./lora.exe fetch --list
 
-if [ -f "$bin/lib/onnxruntime.dll" ]; then
-    mkdir -p lib 標籤
-    cp -L "$bin/lib/onnxruntime.dll" lib/
-    cp "$bin/../../tests/data/tagger/pictures/grows.png" 標籤/
-    wine ./lora.exe tag 標籤 --model "$bin/../../tests/data/tagger/plain"
-    mv 標籤/grows.txt wine.txt
-    "$bin/../../build/bin/lora" tag 標籤 --model "$bin/../../tests/data/tagger/plain"
-    cmp wine.txt 標籤/grows.txt
+if [ -f lib/onnxruntime.dll ]; then
+    say "tag, the same as on Linux"
+    mkdir -p models/tagger 標籤
+    cp "$root"/tests/data/tagger/plain/* models/tagger/
+    cp "$root/tests/data/tagger/pictures/grows.png" 標籤/
+    expect 0 "$WINE" ./lora.exe tag 標籤 --model models/tagger
+    mv 標籤/grows.txt "$top/wine.txt"
+    "$root/build/bin/lora" tag 標籤 --model models/tagger
+    cmp "$top/wine.txt" 標籤/grows.txt
+    cat "$top/wine.txt"
+    echo
 fi
 
 say "twenty steps of the demo, here and on Linux"
@@ -140,12 +143,37 @@ expect 0 tiny whole 2 --mixed_precision no --output_dir "$long" --logging_dir "$
 [ -f "$long/whole.safetensors" ] || die "nothing came to a path of ${#long} characters"
 expect 0 "$WINE" ./lora.exe inspect "$long/whole.safetensors"
 
-say "lora.bat"
+say "lora.bat, and what is dropped onto it"
+# As the Explorer hands it over.
+dropped() { expect "$1" "$WINE" cmd /c lora.bat "Z:$(echo "$2" | tr / '\\')"; }
 expect 5 "$WINE" cmd /c lora.bat
 said "models/model.safetensors"
 said "failed, code 5"
 expect 0 "$WINE" cmd /c lora.bat version
 said "finished"
+cat >settings.toml <<END
+pretrained_model = "$model"
+train_data_dir = "nowhere"
+output_name = "not this"
+resolution = "64"
+min_bucket_reso = 64
+max_bucket_reso = 128
+network_dim = 4
+max_train_steps = 2
+mixed_precision = "no"
+END
+mkdir -p "$top/圖片 & 更多 (2)"
+cp -R assets/demo/5_zorp "$top/圖片 & 更多 (2)/"
+dropped 0 "$top/圖片 & 更多 (2)"
+said "0 errors"
+said "finished"
+[ -f "output/圖片 & 更多 (2).safetensors" ] || die "a dropped folder was not trained"
+dropped 0 "$PWD/output/圖片 & 更多 (2).safetensors"
+said "rank"
+dropped 1 "$top/圖片 & 更多 (2)/5_zorp"
+said "wrong_level"
+said "nothing was trained"
+said "failed, code 1"
 
 say "a folder that may not be written"
 read_only() {

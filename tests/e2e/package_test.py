@@ -195,6 +195,38 @@ class PackageTest(unittest.TestCase):
         self.assertEqual(done.returncode, 0)
         self.assertIn("finished  完成", done.stdout.decode())
 
+    def test_a_dropped_folder(self):
+        """It is checked; without errors it is trained under its own name with the settings of the package."""
+        script = os.path.join(self.folder, "lora.sh")
+        settings = os.path.join(self.folder, "settings.toml")
+        os.rename(settings, settings + ".away")
+        self.addCleanup(os.replace, settings + ".away", settings)
+        with open(settings, "w") as file:
+            file.write('pretrained_model = "assets/mini/mini-sd.safetensors"\ntrain_data_dir = "nowhere"\n'
+                       'output_name = "not this"\nresolution = "64"\nmin_bucket_reso = 64\n'
+                       'max_bucket_reso = 128\nnetwork_dim = 4\nmax_train_steps = 2\nmixed_precision = "no"\n')
+        pictures = os.path.join(self.elsewhere, "圖片 & 更多 (2)")
+        shutil.copytree(os.path.join(SOURCE, "assets/demo/5_zorp"), os.path.join(pictures, "5_zorp"))
+        self.addCleanup(shutil.rmtree, pictures)
+
+        def drop(path):
+            done = subprocess.run(["/bin/sh", script, path], cwd=self.elsewhere, env=self.environment(),
+                                  stdin=subprocess.DEVNULL, capture_output=True, timeout=600)
+            return done.returncode, done.stdout.decode() + done.stderr.decode()
+        # By its whole path and a slash too many, then counted from where the user stands.
+        for path in (pictures + "/", os.path.basename(pictures)):
+            code, said = drop(path)
+            self.assertEqual(code, 0, said)
+            self.assertIn("0 errors", said)
+            made = os.path.join(self.folder, "output", "圖片 & 更多 (2).safetensors")
+            self.assertTrue(os.path.exists(made), said)
+            os.remove(made)
+        code, said = drop(os.path.join(pictures, "5_zorp"))
+        self.assertEqual(code, 1, said)
+        self.assertIn("wrong_level", said)
+        self.assertIn("nothing was trained", said)
+        self.assertIn("failed, code 1  失敗", said)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
