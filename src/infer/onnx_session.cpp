@@ -1,6 +1,7 @@
 #include "infer/onnx_session.h"
 
 #include <filesystem>
+#include <iterator>
 
 #include <fmt/format.h>
 
@@ -17,8 +18,14 @@ namespace {
 
 #ifdef _WIN32
 constexpr const char* kLibraryNames[] = {"onnxruntime.dll"};
+// What a Windows without anything installed lacks.
+constexpr const char* kWhatItNeeds =
+    "it needs Microsoft's Visual C++ runtime: install vc_redist.x64.exe "
+    "(https://aka.ms/vs/17/release/vc_redist.x64.exe), or copy msvcp140.dll, vcruntime140.dll and "
+    "vcruntime140_1.dll of a PC that has them beside lora.exe";
 #else
 constexpr const char* kLibraryNames[] = {"libonnxruntime.so", "libonnxruntime.so.1"};
+constexpr const char* kWhatItNeeds = "it must be made for this system and processor";
 #endif
 constexpr const char* kHowToGet =
     "./dev setup installs it; or get ONNX Runtime 1.17 or newer and give its library with "
@@ -40,7 +47,13 @@ std::vector<std::string> places_to_look() {
 
 std::unique_ptr<DynamicLibrary> open_library(const std::string& named) {
     if (named.empty()) {
-        auto library = DynamicLibrary::open(places_to_look());
+        const std::vector<std::string> places = places_to_look();
+        auto library = DynamicLibrary::open(places);
+        if (library == nullptr && places.size() > std::size(kLibraryNames)) {
+            throw Error(ErrorCode::kDevice,
+                        fmt::format("{} cannot be opened as a library", places.front()))
+                .with_hint(kWhatItNeeds);
+        }
         if (library == nullptr) {
             throw Error(ErrorCode::kDevice, "ONNX Runtime, which runs the model, was not found")
                 .with_hint(kHowToGet);
@@ -55,7 +68,7 @@ std::unique_ptr<DynamicLibrary> open_library(const std::string& named) {
     auto library = DynamicLibrary::open({path});
     if (library == nullptr) {
         throw Error(ErrorCode::kDevice, fmt::format("{} cannot be opened as a library", named))
-            .with_hint("it must be made for this system and processor");
+            .with_hint(kWhatItNeeds);
     }
     return library;
 }

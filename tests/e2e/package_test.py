@@ -173,6 +173,18 @@ class PackageTest(unittest.TestCase):
         self.assertIn("ld-linux-x86-64.so.2 is missing", said)
         self.assertEqual(said.count("error: "), 1)
 
+    def test_a_tagger_library_that_is_none(self):
+        library = os.path.join(self.folder, "lib", "libonnxruntime.so")
+        if not os.path.exists(library):
+            self.skipTest("the package holds no ONNX Runtime")
+        os.rename(library, library + ".away")
+        self.addCleanup(os.replace, library + ".away", library)
+        with open(library, "w") as file:
+            file.write("no library\n")
+        said = self.run_lora("tag", os.path.join(self.folder, "train"), "--model",
+                             os.path.join(SOURCE, "tests/data/tagger/plain"), codes=(6,))
+        self.assertIn("libonnxruntime.so cannot be opened as a library", said)
+
     @unittest.skipUnless(os.geteuid() == 0, "needs root to become another user")
     def test_another_user_and_a_folder_that_cannot_be_written(self):
         self.assertIn("lora", self.run_lora("version", user=65534))
