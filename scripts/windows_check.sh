@@ -6,14 +6,15 @@
 # brackets: doctor, inspect, parity on three golden cases; twenty steps of the demo, whose losses must agree
 # with the Linux build (1e-5 at the first step, 1e-3 at the twentieth); a stopped run that goes on to the
 # same bytes; 8-bit AdamW; tag; merge; a path of 300 characters; a folder that may not be written; lora.bat and what is
-# dropped onto it; and, where the programs hold CUDA kernels, a run against the stand-in for the driver whose calls must be those of Linux.
+# dropped onto it; no driver from PATH; and, where the programs hold CUDA kernels, a run against the stand-in for the
+# driver whose calls must be those of Linux.
 set -eu
 cd "$(dirname "$0")/.."
 zip=
 case ${1:-} in
     "" | --all) ;;
     --package) zip=$(readlink -f "$2") ;;
-    *) sed -n '2,11s/^# //p' "$0"; exit 2 ;;
+    *) sed -n '2,10s/^# //p' "$0"; exit 2 ;;
 esac
 root=$PWD
 bin=$root/build-windows/bin
@@ -57,6 +58,9 @@ cp "$bin/lora_parity.exe" "$folder/"
 cases=$root/tests/golden/cases
 model=assets/mini/mini-sd.safetensors
 cd "$folder"
+for part in models train output logs cache; do
+    [ -s "$part/README.txt" ] || die "no hint on what goes into $part"
+done
 
 # expect CODE COMMAND...: its output in said.txt; the end of the run unless it exits with CODE.
 expect() {
@@ -198,6 +202,17 @@ read_only() {
 expect 5 read_only
 chmod -R u+w .
 said "the folder or file may not be written or read"
+
+if [ -f "$root/build-windows/fake_driver/nvcuda.dll" ]; then
+    say "a driver on PATH is not looked for"
+    WINEPATH=Z:$(echo "$root/build-windows/fake_driver" | tr / '\\')
+    export WINEPATH
+    expect 0 "$WINE" cmd /c path
+    said "fake_driver"
+    expect 0 "$WINE" ./lora.exe doctor
+    said "backend cuda: there is no NVIDIA driver"
+    unset WINEPATH
+fi
 
 if [ -f "$root/build-windows/fake_driver/nvcuda.dll" ] && [ -f "$root/build/fake_driver/libcuda.so.1" ]; then
     say "the calls of a run on a card are those of Linux"
