@@ -106,6 +106,10 @@ int64_t StagedChanges::commit() {
     return std::ssize(rows_);
 }
 
+bool can_undo(const std::string& folder) {
+    return !journals(join_path(folder, kUndoFolder)).empty();
+}
+
 UndoReport undo_changes(const std::string& folder) {
     const std::string undo_folder = join_path(folder, kUndoFolder);
     const auto numbers = journals(undo_folder);

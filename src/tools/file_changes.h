@@ -64,6 +64,8 @@ struct UndoReport {
 };
 // Takes back the last change_files of this folder. Errors  kData when there is none.
 UndoReport undo_changes(const std::string& folder);
+// Whether undo_changes() would find something.
+[[nodiscard]] bool can_undo(const std::string& folder);
 
 // What a journal says about one file. Paths lead from the folder on; only settings files (.toml)
 // may lie elsewhere, and those are never removed.

@@ -231,9 +231,10 @@ int64_t EditReport::count(EditOutcome outcome) const {
 }
 
 std::vector<std::string> edit_roots(const EditOptions& options) {
+    if (!options.to.empty()) return {options.to};  // nothing is written beside the inputs
     std::vector<std::string> out;
+    out.reserve(options.inputs.size());
     for (const std::string& input : options.inputs) out.push_back(internal::root_of(input));
-    if (!options.to.empty()) out.push_back(options.to);
     std::sort(out.begin(), out.end());
     out.erase(std::unique(out.begin(), out.end()), out.end());
     return out;

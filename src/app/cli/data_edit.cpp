@@ -114,7 +114,8 @@ int undo_in(const std::vector<std::string>& folders) {
     bool all = true;
     bool any = false;
     for (const std::string& folder : folders) {
-        if (!is_directory(join_path(folder, tools::kUndoFolder)) && folders.size() > 1) continue;
+        // A run that was killed before its journal leaves a folder with nothing to undo.
+        if (!tools::can_undo(folder) && folders.size() > 1) continue;
         any = true;
         const tools::UndoReport undone = tools::undo_changes(folder);
         restored += undone.restored;
