@@ -22,6 +22,7 @@ public:
                ".safetensors"))) {
         std::vector<Tensor> storage;
         std::vector<io::NamedTensor> named;
+        storage.reserve(tensors.size());
         for (const auto& [name, shape] : tensors) storage.emplace_back(DType::kF32, shape);
         for (size_t i = 0; i < tensors.size(); ++i) {
             named.push_back({tensors[i].first, storage[i].view()});

@@ -79,7 +79,7 @@ std::string write_lora_for(int32_t token) {
     const auto n = static_cast<int64_t>(width);
     const Tensor down = Tensor::from_floats(Shape{1, n}, x);
     const Tensor out = Tensor::from_floats(Shape{n, 1}, up);
-    const std::string path =
+    std::string path =
         from_path(std::filesystem::temp_directory_path() / "lora_token_states.safetensors");
     const std::string layer = "lora_te_text_model_encoder_layers_0_self_attn_v_proj";
     io::write_safetensors(

@@ -260,6 +260,7 @@ TEST_F(DefinitionTest, AdamW) {
     run();
     const auto waves = [](double phase) {
         std::vector<double> values;
+        values.reserve(4);
         for (int i = 0; i < 4; ++i) values.push_back(std::sin(phase + 0.7 * i));
         return values;
     };

@@ -110,7 +110,7 @@ protected:
         return results;
     }
 
-    plan::Capabilities without_fusion() const {
+    [[nodiscard]] plan::Capabilities without_fusion() const {
         plan::Capabilities capabilities = backend_->capabilities();
         capabilities.fuse_add_into_linear = false;
         capabilities.fuse_add_into_conv = false;

@@ -35,7 +35,7 @@ public:
         remember();
     }
 
-    ValueId stream() const { return x_; }
+    [[nodiscard]] ValueId stream() const { return x_; }
 
 private:
     int64_t pick(int64_t low, int64_t high) {

@@ -2,6 +2,7 @@
 // machine's C library where that is new enough, else with the one that came along in lib/glibc.
 // Linked statically and using none of our layers, so that it runs whatever the machine has.
 // Variable  LORA_GLIBC=own takes the one that came along in any case.
+#include <bit>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -45,7 +46,7 @@ std::string own_folder() {
     char path[PATH_MAX] = {};
     if (::readlink("/proc/self/exe", path, sizeof path - 1) <= 0) {
         // No /proc: what the kernel was asked to run.
-        const auto* name = reinterpret_cast<const char*>(::getauxval(AT_EXECFN));
+        const auto* name = std::bit_cast<const char*>(::getauxval(AT_EXECFN));
         if (name == nullptr || ::realpath(name, path) == nullptr) {
             fail("cannot find the folder that this program lies in", "mount /proc");
         }
@@ -117,6 +118,7 @@ int main(int argc, char** argv) {
     }
     words.push_back(program);
     std::vector<char*> list;
+    list.reserve(words.size() + static_cast<size_t>(argc));
     for (std::string& word : words) list.push_back(word.data());
     for (int i = 1; i < argc; ++i) list.push_back(argv[i]);
     list.push_back(nullptr);
