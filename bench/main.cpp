@@ -15,7 +15,7 @@ constexpr const char* kUsage =
     "usage: lora_bench op [PART OF A NAME]      operators at the sizes of SD 1.5\n"
     "       lora_bench op --vendor [--batch N]  the UNet's products beside cuBLASLt and cuDNN\n"
     "       lora_bench step --model FILE        a training step, beside its products' floor\n"
-    "       lora_bench sample --model FILE      one UNet evaluation and one VAE decode\n"
+    "       lora_bench sample --model FILE      one UNet evaluation, a VAE decode and encode\n"
     "       lora_bench io [FILE...]             reading model files and pictures; data_check for "
     "a\n"
     "                                           folder of 50,000 files\n"

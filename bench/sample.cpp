@@ -1,4 +1,4 @@
-// What sampling spends its time in: one UNet evaluation and one VAE decode of a whole model.
+// What sampling and caching latents wait for: a UNet evaluation, a VAE decode, a VAE encode.
 #include "bench.h"
 #include "io/safetensors.h"
 #include "models/family.h"
@@ -36,6 +36,21 @@ ir::Graph decoder_graph(const models::ModelInfo& info,
     const ir::ValueId latents =
         b.input("latents", DType::kF32, {batch, info.vae.latent_channels, side, side});
     graph.mark_output(models::build_vae_decoder(net, info.vae, latents), "result");
+    return graph;
+}
+
+ir::Graph encoder_graph(const models::ModelInfo& info,
+                        const Options& options,
+                        DType dtype,
+                        int64_t batch) {
+    ir::Graph graph;
+    ir::Builder b(graph);
+    const nn::NetContext net{.builder = &b, .dtype = dtype, .lora = nullptr};
+    const ir::ValueId image =
+        b.input("image", DType::kF32, {batch, 3, options.resolution_px, options.resolution_px});
+    const models::VaePosterior posterior = models::build_vae_encoder(net, info.vae, image);
+    graph.mark_output(posterior.mean, "mean");
+    graph.mark_output(posterior.logvar, "logvar");
     return graph;
 }
 
@@ -81,6 +96,11 @@ void run_sample(const Options& options) {
                  weights,
                  dtype,
                  {"vae_decoder", decoder_graph(info, options, dtype, batch)});
+        run_part(options,
+                 *backend,
+                 weights,
+                 dtype,
+                 {"vae_encoder", encoder_graph(info, options, dtype, batch)});
     }
 }
 
