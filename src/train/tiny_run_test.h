@@ -58,7 +58,7 @@ public:
     }
     [[nodiscard]] std::shared_ptr<backend::Weight> make_weight(
         const TensorView& source, std::shared_ptr<const void> keep_alive, DType dtype) override {
-        const auto weight = own_->make_weight(source, std::move(keep_alive), dtype);
+        auto weight = own_->make_weight(source, std::move(keep_alive), dtype);
         weights.push_back(weight);
         return weight;
     }
