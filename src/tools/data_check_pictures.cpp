@@ -22,10 +22,9 @@ namespace {
 
 using enum Severity;
 
-constexpr int64_t kSharpnessSide = 512;  // pictures are judged at about this size
-constexpr double kBlurred = 0.62;        // the blur effect lies between 0 (sharp) and 1
-constexpr int kLikeBits = 3;             // differing bits of 128 in both directions
-constexpr double kWeak = 70;             // quality below which a picture is named
+constexpr double kBlurred = 0.62;  // the blur effect lies between 0 (sharp) and 1
+constexpr int kLikeBits = 3;       // differing bits of 128 in both directions
+constexpr double kWeak = 70;       // quality below which a picture is named
 constexpr size_t kWorstTold = 3;
 constexpr double kStyleTold = 3;  // usual distances
 constexpr double kFlat = 4.0;     // grey levels of spread below which there is nothing
@@ -37,8 +36,6 @@ struct Judged {
     std::string hash;  // of the bytes
     uint64_t across = 0;
     uint64_t down = 0;
-    double blur = 0;
-    double spread = 0;
     PictureQuality quality;
     StyleNumbers style;
 };
@@ -61,16 +58,6 @@ uint64_t difference_hash(const io::Image& image, bool down) {
 void judge_pixels(const io::Image& image, int64_t trained_px, Judged& out) {
     out.across = difference_hash(image, false);
     out.down = difference_hash(image, true);
-    const GreyPicture grey = grey_picture(data::shrunk(image, kSharpnessSide));
-    double sum = 0;
-    double squares = 0;
-    for (const float value : grey.value) {
-        sum += value;
-        squares += static_cast<double>(value) * value;
-    }
-    const auto count = static_cast<double>(grey.value.size());
-    out.spread = std::sqrt(std::max(0.0, squares / count - (sum / count) * (sum / count)));
-    out.blur = blur_effect(grey);
     out.quality = judge_quality(image, trained_px);
     out.style = style_numbers(image);
 }
@@ -140,11 +127,11 @@ void check_likeness(const CheckContext& context, const std::vector<Judged>& pict
                     "remove one of them");
     }
     for (size_t i = 0; i < distinct.size(); ++i) {
-        if (distinct[i]->spread < kFlat) continue;
+        if (distinct[i]->quality.spread < kFlat) continue;
         for (size_t j = 0; j < i; ++j) {
             const int bits = std::popcount(distinct[i]->across ^ distinct[j]->across) +
                              std::popcount(distinct[i]->down ^ distinct[j]->down);
-            if (bits > kLikeBits || distinct[j]->spread < kFlat) continue;
+            if (bits > kLikeBits || distinct[j]->quality.spread < kFlat) continue;
             context.add(kWarning,
                         "near_duplicate",
                         distinct[i]->path,
@@ -277,13 +264,13 @@ void check_pictures(const CheckContext& context, const std::vector<ScannedFolder
     check_style(context, pictures, folders);
     for (const Judged& picture : pictures) {
         if (picture.error) continue;
-        if (picture.spread < kFlat) {
+        if (picture.quality.spread < kFlat) {
             context.add(kWarning, "blank", picture.path, "shows next to nothing", "remove it");
-        } else if (picture.blur > kBlurred) {
+        } else if (picture.quality.blur > kBlurred) {
             context.add(kWarning,
                         "blurred",
                         picture.path,
-                        fmt::format("is not sharp (blur {:.2f} of 1)", picture.blur),
+                        fmt::format("is not sharp (blur {:.2f} of 1)", picture.quality.blur),
                         "use a sharper version or remove it");
         }
     }

@@ -75,6 +75,17 @@ double blocks_along(const GreyPicture& grey, bool down) {
     return *std::max_element(sum.begin(), sum.end()) - median({sum.begin(), sum.end()});
 }
 
+double spread_of(const GreyPicture& grey) {
+    double sum = 0;
+    double squares = 0;
+    for (const float value : grey.value) {
+        sum += value;
+        squares += static_cast<double>(value) * value;
+    }
+    const auto count = static_cast<double>(grey.value.size());
+    return std::sqrt(std::max(0.0, squares / count - (sum / count) * (sum / count)));
+}
+
 double contrast_of(const GreyPicture& grey) {
     std::array<int64_t, 256> counts{};
     for (const float value : grey.value) {
@@ -176,10 +187,6 @@ GreyPicture grey_picture(const io::Image& image) {
     return out;
 }
 
-double blur_effect(const GreyPicture& grey) {
-    return std::max(blur_along(grey, false), blur_along(grey, true));
-}
-
 PictureQuality judge_quality(const io::Image& image, int64_t trained_px) {
     PictureQuality out;
     // Noise and blocks are those of the file's own pixels; the middle of a large picture is enough.
@@ -189,7 +196,9 @@ PictureQuality judge_quality(const io::Image& image, int64_t trained_px) {
         image, (image.width_px - width) / 2, (image.height_px - height) / 2, {width, height}));
     const GreyPicture small = grey_picture(data::shrunk(image, kSharpnessSide));
     const double area = static_cast<double>(image.height_px) * static_cast<double>(image.width_px);
-    out.sharpness = part(blur_effect(small), 0.5, 0.85);
+    out.blur = std::max(blur_along(small, false), blur_along(small, true));
+    out.spread = spread_of(small);
+    out.sharpness = part(out.blur, 0.5, 0.85);
     out.noise = part(noise_of(middle), 3, 20);
     out.blocks = part(std::min(blocks_along(middle, false), blocks_along(middle, true)), 0.3, 4);
     out.contrast = part(-contrast_of(small), -100, -10);

@@ -19,8 +19,11 @@
 
 namespace lora::tools {
 
-// Parts from 0 (bad) to 1 (nothing wrong).
 struct PictureQuality {
+    // Measured on the picture at about 512 pixels.
+    double blur = 0;    // the blur effect, 0 (sharp) to 1
+    double spread = 0;  // standard deviation of the grey levels
+    // Parts from 0 (bad) to 1 (nothing wrong).
     double sharpness = 1;
     double noise = 1;     // 1: none
     double blocks = 1;    // 1: no steps at the borders of JPEG's blocks of 8 x 8
@@ -40,9 +43,6 @@ struct GreyPicture {
     std::vector<float> value = {};
 };
 [[nodiscard]] GreyPicture grey_picture(const io::Image& image);
-
-// 0 (sharp) to 1, of the picture at about 512 pixels.
-[[nodiscard]] double blur_effect(const GreyPicture& grey);
 
 // `trained_px`: side of the square that is trained, such as 512.
 [[nodiscard]] PictureQuality judge_quality(const io::Image& image, int64_t trained_px);
