@@ -15,7 +15,6 @@ namespace {
 
 constexpr int64_t kUsualSide = 1024;  // where the model leaves it open
 constexpr int64_t kU2NetSide = 320;
-constexpr int64_t kMaxSide = 4096;
 constexpr std::array<float, 3> kImageNetMean = {0.485F, 0.456F, 0.406F};
 constexpr std::array<float, 3> kImageNetDeviation = {0.229F, 0.224F, 0.225F};
 constexpr double kRoughness = 0.03;  // how far a rough mask may be off, of the longer side
@@ -108,7 +107,7 @@ SegmenterModel::SegmenterModel(const SegmenterOptions& options)
     : options_(options), session_(model_file(options.model), options.runtime) {
     const std::string path = model_file(options_.model);
     with_context(fmt::format("while reading {}", path), [&] { read_contract(path); });
-    const bool is_u2net = side_px_ == kU2NetSide;
+    const bool is_u2net = side_px() == kU2NetSide;
     if (is_u2net) {
         mean_ = kImageNetMean;
         deviation_ = kImageNetDeviation;
@@ -126,28 +125,12 @@ void SegmenterModel::read_contract(const std::string& path) {
                 "wanted: one input [N, 3, H, W] or [N, H, W, 3] of floats and a first output "
                 "[N, 1, H, W], [N, H, W, 1] or [N, H, W], as U2-Net and IS-Net have");
     };
-    if (session_.inputs().size() != 1 || session_.outputs().empty()) {
-        refuse(fmt::format("it has {} inputs and {} outputs",
-                           session_.inputs().size(),
-                           session_.outputs().size()));
-    }
-    const infer::TensorSlot& input = session_.inputs().front();
-    const std::string shape = infer::shape_text(input.dims);
-    if (!input.is_float || input.dims.size() != 4) {
-        refuse(fmt::format("its input is {}{}", shape, input.is_float ? "" : ", not of floats"));
-    }
-    is_nchw_ = input.dims[1] == 3;
-    if (!is_nchw_ && input.dims[3] != 3) refuse(fmt::format("its input is {}", shape));
     const int64_t open = options_.side_px > 0 ? options_.side_px : kUsualSide;
-    int64_t height = input.dims[is_nchw_ ? 2 : 1];
-    int64_t width = input.dims[is_nchw_ ? 3 : 2];
-    if (height < 0) height = width < 0 ? open : width;
-    if (width < 0) width = height;
-    const bool is_one = input.dims[0] < 0 || input.dims[0] == 1;
-    if (height != width || height < 1 || height > kMaxSide || !is_one) {
-        refuse(fmt::format("its input is {}, no square of 1 to {} pixels", shape, kMaxSide));
+    input_ = read_picture_input(session_, open, refuse);
+    if (input_.batch > 1) {
+        refuse(fmt::format("its input is {}, several pictures at a time",
+                           infer::shape_text(session_.inputs().front().dims)));
     }
-    side_px_ = height;
     const infer::TensorSlot& output = session_.outputs().front();
     if (!output.is_float || !mask_size(output.dims)) {
         refuse(fmt::format("its first output is {}", infer::shape_text(output.dims)));
@@ -155,21 +138,19 @@ void SegmenterModel::read_contract(const std::string& path) {
 }
 
 Mask SegmenterModel::mask_of(const io::Image& image) const {
-    const io::Image ready = squared(image, side_px_, options_.keep_shape);
+    const io::Image ready = squared(image, side_px(), options_.keep_shape);
     const size_t plane = ready.rgb.size() / 3;
     std::vector<float> values(ready.rgb.size());
     for (size_t i = 0; i < plane; ++i) {
         for (size_t c = 0; c < 3; ++c) {
             const float value = static_cast<float>(ready.rgb[i * 3 + c]) / 255.0F;
-            values[is_nchw_ ? c * plane + i : i * 3 + c] = (value - mean_[c]) / deviation_[c];
+            values[input_.place(i, c)] = (value - mean_[c]) / deviation_[c];
         }
     }
-    const std::vector<int64_t> dims = is_nchw_ ? std::vector<int64_t>{1, 3, side_px_, side_px_}
-                                               : std::vector<int64_t>{1, side_px_, side_px_, 3};
     infer::FloatTensor result;
     {
         const std::lock_guard lock(mutex_);
-        result = session_.run(values, dims);
+        result = session_.run(values, input_.dims(1));
     }
     const auto size = mask_size(result.dims);
     if (!size || result.dims[0] != 1 || size->height_px < 1 || size->width_px < 1) {

@@ -17,6 +17,7 @@
 
 #include "infer/onnx_session.h"
 #include "tools/cutout.h"
+#include "tools/picture_input.h"
 
 namespace lora::tools {
 
@@ -38,7 +39,7 @@ public:
     // picture is figure, or next to all of it.
     [[nodiscard]] std::optional<Mask> figure_of(const io::Image& image,
                                                 const FigureHint& hint) const override;
-    [[nodiscard]] int64_t side_px() const { return side_px_; }
+    [[nodiscard]] int64_t side_px() const { return input_.side_px; }
 
 private:
     void read_contract(const std::string& path);
@@ -49,8 +50,7 @@ private:
     mutable infer::OnnxSession session_;
     std::array<float, 3> mean_ = {};
     std::array<float, 3> deviation_ = {1, 1, 1};
-    int64_t side_px_ = 0;
-    bool is_nchw_ = true;
+    PictureInput input_;
 };
 
 }  // namespace lora::tools

@@ -18,6 +18,7 @@
 
 #include "infer/onnx_session.h"
 #include "io/image_codec.h"
+#include "tools/picture_input.h"
 #include "tools/tagger_choice.h"
 
 namespace lora::tools {
@@ -38,10 +39,10 @@ public:
     explicit TaggerModel(const TaggerModelOptions& options);
 
     [[nodiscard]] const std::vector<TaggerTag>& tags() const { return tags_; }
-    [[nodiscard]] int64_t side_px() const { return side_px_; }
-    [[nodiscard]] bool is_nchw() const { return is_nchw_; }
+    [[nodiscard]] int64_t side_px() const { return input_.side_px; }
+    [[nodiscard]] bool is_nchw() const { return input_.is_nchw; }
     // 0: any.
-    [[nodiscard]] int64_t fixed_batch() const { return fixed_batch_; }
+    [[nodiscard]] int64_t fixed_batch() const { return input_.batch; }
     [[nodiscard]] const infer::OnnxSession& session() const { return session_; }
 
     // Numbers that a picture has for the network.
@@ -63,9 +64,7 @@ private:
     TaggerModelOptions options_;
     infer::OnnxSession session_;
     std::vector<TaggerTag> tags_;
-    int64_t side_px_ = 0;
-    int64_t fixed_batch_ = 0;
-    bool is_nchw_ = false;
+    PictureInput input_;
 };
 
 struct TaggedPicture {

@@ -13,7 +13,6 @@ namespace lora::tools {
 namespace {
 
 constexpr int64_t kUsualSide = 448;  // where the model leaves it open
-constexpr int64_t kMaxSide = 4096;
 // A long thin picture must not become a square that no memory holds.
 constexpr int64_t kMaxSquare = 8192;
 
@@ -74,28 +73,7 @@ void TaggerModel::read_contract(const std::string& path) {
                 "wanted: one input [N, height, width, 3] or [N, 3, height, width] of floats "
                 "and an output [N, tags]");
     };
-    if (session_.inputs().size() != 1 || session_.outputs().empty()) {
-        refuse(fmt::format("it has {} inputs and {} outputs",
-                           session_.inputs().size(),
-                           session_.outputs().size()));
-    }
-    const infer::TensorSlot& input = session_.inputs().front();
-    const std::string shape = infer::shape_text(input.dims);
-    if (!input.is_float || input.dims.size() != 4) {
-        refuse(fmt::format("its input is {}{}", shape, input.is_float ? "" : ", not of floats"));
-    }
-    is_nchw_ = input.dims[3] != 3 && input.dims[1] == 3;
-    if (!is_nchw_ && input.dims[3] != 3) refuse(fmt::format("its input is {}", shape));
-    int64_t height = input.dims[is_nchw_ ? 2 : 1];
-    int64_t width = input.dims[is_nchw_ ? 3 : 2];
-    if (height < 0) height = width < 0 ? kUsualSide : width;
-    if (width < 0) width = height;
-    if (height != width || height < 1 || height > kMaxSide) {
-        refuse(fmt::format("its input is {}, no square of 1 to {} pixels", shape, kMaxSide));
-    }
-    side_px_ = height;
-    if (input.dims[0] == 0) refuse(fmt::format("its input is {}", shape));
-    fixed_batch_ = std::max<int64_t>(input.dims[0], 0);
+    input_ = read_picture_input(session_, kUsualSide, refuse);
     const infer::TensorSlot& output = session_.outputs().front();
     if (!output.is_float || output.dims.size() != 2) {
         refuse(fmt::format("its output is {}", infer::shape_text(output.dims)));
@@ -110,7 +88,7 @@ void TaggerModel::read_contract(const std::string& path) {
     }
 }
 
-size_t TaggerModel::input_size() const { return narrow<size_t>(side_px_ * side_px_ * 3); }
+size_t TaggerModel::input_size() const { return narrow<size_t>(side_px() * side_px() * 3); }
 
 io::Image TaggerModel::read(const std::string& path) const {
     return io::read_image_file(path, {.apply_exif = options_.apply_exif});
@@ -120,12 +98,12 @@ void TaggerModel::prepare(const io::Image& picture, std::span<float> out) const 
     LORA_CHECK(out.size() == input_size(), "room for one picture");
     const bool is_huge = std::max(picture.height_px, picture.width_px) > kMaxSquare;
     const io::Image square = squared(is_huge ? data::shrunk(picture, kMaxSquare) : picture);
-    const io::Image ready = data::resize(square, {side_px_, side_px_});
+    const io::Image ready = data::resize(square, {side_px(), side_px()});
     const size_t plane = out.size() / 3;
     for (size_t i = 0; i < plane; ++i) {
         for (size_t c = 0; c < 3; ++c) {
             const uint8_t value = ready.rgb[i * 3 + (options_.is_rgb ? c : 2 - c)];
-            out[is_nchw_ ? c * plane + i : i * 3 + c] = in_range(value, options_.range);
+            out[input_.place(i, c)] = in_range(value, options_.range);
         }
     }
 }
@@ -133,16 +111,14 @@ void TaggerModel::prepare(const io::Image& picture, std::span<float> out) const 
 void TaggerModel::run_batch(std::span<const float> pictures,
                             int64_t count,
                             std::vector<std::vector<float>>& out) {
-    const int64_t batch = fixed_batch_ > 0 ? fixed_batch_ : count;
+    const int64_t batch = fixed_batch() > 0 ? fixed_batch() : count;
     std::vector<float> filled;
     if (batch != count) {  // the rest of a fixed batch is black
         filled.assign(pictures.begin(), pictures.end());
         filled.resize(narrow<size_t>(batch) * input_size());
         pictures = filled;
     }
-    const std::vector<int64_t> dims = is_nchw_ ? std::vector<int64_t>{batch, 3, side_px_, side_px_}
-                                               : std::vector<int64_t>{batch, side_px_, side_px_, 3};
-    const infer::FloatTensor result = session_.run(pictures, dims);
+    const infer::FloatTensor result = session_.run(pictures, input_.dims(batch));
     const int64_t num_tags = std::ssize(tags_);
     if (result.dims != std::vector<int64_t>{batch, num_tags}) {
         throw Error(ErrorCode::kFormat,
@@ -170,7 +146,7 @@ std::vector<std::vector<float>> TaggerModel::scores(std::span<const float> pictu
                                                     int64_t count) {
     LORA_CHECK(pictures.size() == narrow<size_t>(count) * input_size(), "prepared pictures");
     std::vector<std::vector<float>> out;
-    const int64_t turn = fixed_batch_ > 0 ? fixed_batch_ : std::max<int64_t>(count, 1);
+    const int64_t turn = fixed_batch() > 0 ? fixed_batch() : std::max<int64_t>(count, 1);
     for (int64_t done = 0; done < count; done += turn) {
         const int64_t now = std::min(turn, count - done);
         run_batch(pictures.subspan(narrow<size_t>(done) * input_size(),
