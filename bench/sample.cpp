@@ -9,64 +9,60 @@
 namespace lora::bench {
 namespace {
 
-ir::Graph unet_graph(const models::ModelInfo& info,
-                     const Options& options,
-                     DType dtype,
-                     int64_t batch) {
+struct Part {
+    const char* name;
     ir::Graph graph;
-    ir::Builder b(graph);
-    const nn::NetContext net{.builder = &b, .dtype = dtype, .lora = nullptr};
-    const int64_t side = options.resolution_px / 8;
-    const models::UNetInputs inputs{
-        b.input("latents", DType::kF32, {batch, info.unet.in_channels, side, side}),
-        b.input("timesteps", DType::kF32, {batch}),
-        b.input("context", DType::kF32, {batch, 77, info.unet.context_size})};
-    graph.mark_output(models::build_unet(net, info.unet, inputs), "result");
-    return graph;
-}
+};
 
-ir::Graph decoder_graph(const models::ModelInfo& info,
-                        const Options& options,
-                        DType dtype,
-                        int64_t batch) {
-    ir::Graph graph;
-    ir::Builder b(graph);
-    const nn::NetContext net{.builder = &b, .dtype = dtype, .lora = nullptr};
-    const int64_t side = options.resolution_px / 8;
-    const ir::ValueId latents =
-        b.input("latents", DType::kF32, {batch, info.vae.latent_channels, side, side});
-    graph.mark_output(models::build_vae_decoder(net, info.vae, latents), "result");
-    return graph;
-}
-
-ir::Graph encoder_graph(const models::ModelInfo& info,
-                        const Options& options,
-                        DType dtype,
-                        int64_t batch) {
-    ir::Graph graph;
-    ir::Builder b(graph);
-    const nn::NetContext net{.builder = &b, .dtype = dtype, .lora = nullptr};
-    const ir::ValueId image =
-        b.input("image", DType::kF32, {batch, 3, options.resolution_px, options.resolution_px});
-    const models::VaePosterior posterior = models::build_vae_encoder(net, info.vae, image);
-    graph.mark_output(posterior.mean, "mean");
-    graph.mark_output(posterior.logvar, "logvar");
-    return graph;
+std::vector<Part> parts_of(const models::ModelInfo& info,
+                           const Options& options,
+                           DType dtype,
+                           int64_t batch) {
+    const int64_t side_px = options.resolution_px;
+    const int64_t side = side_px / 8;
+    const Shape latents{batch, info.vae.latent_channels, side, side};
+    const auto part = [&](const char* name, const auto& build) {
+        Part out{name, {}};
+        ir::Builder b(out.graph);
+        build(out.graph, b, nn::NetContext{.builder = &b, .dtype = dtype, .lora = nullptr});
+        return out;
+    };
+    std::vector<Part> out;
+    out.push_back(part("unet", [&](ir::Graph& graph, ir::Builder& b, const nn::NetContext& net) {
+        const models::UNetInputs inputs{
+            b.input("latents", DType::kF32, {batch, info.unet.in_channels, side, side}),
+            b.input("timesteps", DType::kF32, {batch}),
+            b.input("context", DType::kF32, {batch, 77, info.unet.context_size})};
+        graph.mark_output(models::build_unet(net, info.unet, inputs), "result");
+    }));
+    out.push_back(
+        part("vae_decoder", [&](ir::Graph& graph, ir::Builder& b, const nn::NetContext& net) {
+            const ir::ValueId value = b.input("latents", DType::kF32, latents);
+            graph.mark_output(models::build_vae_decoder(net, info.vae, value), "result");
+        }));
+    out.push_back(
+        part("vae_encoder", [&](ir::Graph& graph, ir::Builder& b, const nn::NetContext& net) {
+            const ir::ValueId image = b.input("image", DType::kF32, {batch, 3, side_px, side_px});
+            const models::VaePosterior made = models::build_vae_encoder(net, info.vae, image);
+            graph.mark_output(made.mean, "mean");
+            graph.mark_output(made.logvar, "logvar");
+        }));
+    return out;
 }
 
 void run_part(const Options& options,
               backend::Backend& backend,
               train::WeightStore& weights,
               DType dtype,
-              std::pair<std::string, ir::Graph> part) {
-    train::GraphRunner runner(backend, weights, std::move(part.second), {});
+              Part part) {
+    train::GraphRunner runner(backend, weights, std::move(part.graph), {});
     const size_t resident = train::resident_bytes();
     const bool fresh_peak = train::reset_peak_resident();
     Profile p = profile(options, runner.executable(), [&] { runner.run(); });
     const size_t peak = train::peak_resident_bytes();
     if (options.floor) p = with_floor(std::move(p), runner.executable());
     OrderedJson line = line_start(backend, dtype);
-    line["part"] = part.first;
+    line["part"] = part.name;
     line["width"] = options.resolution_px;
     line["ms"] = p.ms;
     line["floor_ms"] = p.floor_ms;
@@ -89,18 +85,9 @@ void run_sample(const Options& options) {
     train::WeightStore weights(*backend);
     weights.add_source(train::file_source(file));
     for (const int64_t batch : options.batches) {
-        run_part(
-            options, *backend, weights, dtype, {"unet", unet_graph(info, options, dtype, batch)});
-        run_part(options,
-                 *backend,
-                 weights,
-                 dtype,
-                 {"vae_decoder", decoder_graph(info, options, dtype, batch)});
-        run_part(options,
-                 *backend,
-                 weights,
-                 dtype,
-                 {"vae_encoder", encoder_graph(info, options, dtype, batch)});
+        for (Part& part : parts_of(info, options, dtype, batch)) {
+            run_part(options, *backend, weights, dtype, std::move(part));
+        }
     }
 }
 
