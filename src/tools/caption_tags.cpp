@@ -59,6 +59,10 @@ std::vector<std::string> split_tags(std::string_view caption) {
     return out;
 }
 
+std::string_view first_line(std::string_view text) {
+    return text.substr(0, text.find_first_of("\r\n"));
+}
+
 std::string join_tags(const std::vector<std::string>& tags) {
     std::string out;
     for (const std::string& tag : tags) {

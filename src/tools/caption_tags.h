@@ -20,6 +20,8 @@ namespace lora::tools {
 // Trimmed pieces between commas, empty ones left out. Commas inside brackets part as well, as they
 // do in training.
 [[nodiscard]] std::vector<std::string> split_tags(std::string_view caption);
+// What is trained of a caption file; further lines are kept as they are.
+[[nodiscard]] std::string_view first_line(std::string_view text);
 [[nodiscard]] std::string join_tags(const std::vector<std::string>& tags);
 
 enum class TagPolicy : uint8_t {

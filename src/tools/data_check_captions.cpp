@@ -70,7 +70,7 @@ Caption read_caption(const CheckContext& context, const std::string& path) {
         out.changed = true;
     }
     std::string text = decoded.utf8;
-    const size_t end = std::min(text.find_first_of("\r\n"), text.size());
+    const size_t end = first_line(text).size();
     out.rest = text.substr(end);
     text.resize(end);
     if (!text::strip(out.rest).empty()) {

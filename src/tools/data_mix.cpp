@@ -116,7 +116,7 @@ std::string caption_of(const MixOptions& options,
     if (!ending.starts_with('.')) ending.insert(0, ".");
     const std::string path = without_extension(picture.path) + ending;
     const std::string text = path_exists(path) ? decode_text(read_text_file(path)).utf8 : "";
-    const size_t end = std::min(text.find_first_of("\r\n"), text.size());
+    const std::string_view line = first_line(text);
     TagEdits edits;
     edits.dedupe = true;
     edits.add = {options.trigger};
@@ -125,8 +125,7 @@ std::string caption_of(const MixOptions& options,
             picture.folder == folder || picture.folder.starts_with(join_path(folder, ""));
         if (is_inside) edits.add.insert(edits.add.end(), tags.begin(), tags.end());
     }
-    return join_tags(apply_edits(split_tags(text.substr(0, end)), edits, classes)) +
-           text.substr(end);
+    return join_tags(apply_edits(split_tags(line), edits, classes)) + text.substr(line.size());
 }
 
 void check(const MixOptions& options) {

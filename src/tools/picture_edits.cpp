@@ -184,26 +184,17 @@ Box with_margin(const Box& box, double margin, const io::Image& image) {
     return out;
 }
 
-// The class behind the number and the trigger of a concept folder; empty when it names none.
-std::string class_of_folder(const std::string& folder) {
-    const auto name = data::parse_folder_name(base_name(folder));
-    if (!name) return {};
-    return data::concept_of(folder, *name, data::FolderScheme::kGuide).class_name;
-}
-
 std::string caption_or_concept(const InputPicture& input) {
     if (path_exists(input.caption)) return decode_text(read_text_file(input.caption)).utf8;
-    const auto name = data::parse_folder_name(base_name(input.folder));
-    if (!name) return {};
-    return data::concept_of(input.folder, *name, data::FolderScheme::kGuide).caption;
+    return internal::concept_of_folder(input.folder).caption;
 }
 
 std::string caption_of_cut_out(const InputPicture& input,
                                const CutOutOptions& how,
                                const TagClasses& classes) {
     const std::string text = caption_or_concept(input);
-    const size_t end = std::min(text.find_first_of("\r\n"), text.size());
-    std::vector<std::string> tags = split_tags(text.substr(0, end));
+    const std::string_view line = first_line(text);
+    std::vector<std::string> tags = split_tags(line);
     const auto is_ours = [&](const std::string& tag) {
         return std::any_of(how.tags.begin(), how.tags.end(), [&](const std::string& own) {
             return plain_tag(own) == plain_tag(tag);
@@ -220,7 +211,7 @@ std::string caption_of_cut_out(const InputPicture& input,
         });
         if (!there) tags.push_back(own);
     }
-    return join_tags(tags) + text.substr(end);
+    return join_tags(tags) + text.substr(line.size());
 }
 
 }  // namespace
@@ -273,7 +264,7 @@ EditReport crop_figures(const EditOptions& options,
             made.note = fmt::format("only {} x {} pixels", part.width_px, part.height_px);
         }
         if (!crop.reg_data_dir.empty() && crop.class_name.empty() &&
-            class_of_folder(input.folder).empty()) {
+            internal::concept_of_folder(input.folder).class_name.empty()) {
             throw Error(ErrorCode::kConfig,
                         fmt::format("{} names no class for the regularisation folder",
                                     base_name(input.folder)))
@@ -285,8 +276,9 @@ EditReport crop_figures(const EditOptions& options,
         return made;
     };
     const auto put_more = [&](const InputPicture& input, Outputs& outputs, EditRow& row) {
-        const std::string name =
-            crop.class_name.empty() ? class_of_folder(input.folder) : crop.class_name;
+        const std::string name = crop.class_name.empty()
+                                     ? internal::concept_of_folder(input.folder).class_name
+                                     : crop.class_name;
         const std::string folder = join_path(crop.reg_data_dir, "1_" + name);
         const std::string bytes = read_text_file(input.path);
         const std::string file = base_name(input.path);

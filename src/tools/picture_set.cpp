@@ -46,6 +46,12 @@ void add_folder(const std::string& root,
 
 }  // namespace
 
+data::ConceptName concept_of_folder(const std::string& folder) {
+    const auto name = data::parse_folder_name(base_name(folder));
+    if (!name) return {};
+    return data::concept_of(folder, *name, data::FolderScheme::kGuide);
+}
+
 std::string root_of(const std::string& input) {
     return is_directory(input) ? without_end_slash(input) : or_here(parent_path(input));
 }

@@ -6,7 +6,6 @@
 
 #include "base/file.h"
 #include "base/utf8.h"
-#include "data/concept.h"
 #include "tools/caption_tags.h"
 #include "tools/internal/picture_set.h"
 
@@ -54,16 +53,10 @@ bool can_stand_in_a_line(const std::string& tag) {
                tag.begin(), tag.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; });
 }
 
-data::ConceptName concept_of(const InputPicture& input) {
-    const auto name = data::parse_folder_name(base_name(input.folder));
-    if (!name) return {};
-    return data::concept_of(input.folder, *name, data::FolderScheme::kGuide);
-}
-
 std::vector<std::string> tags_of(const InputPicture& input) {
     if (!path_exists(input.caption)) return {};
     const std::string text = decode_text(read_text_file(input.caption)).utf8;
-    return split_tags(text.substr(0, std::min(text.find_first_of("\r\n"), text.size())));
+    return split_tags(first_line(text));
 }
 
 void put_first(std::vector<std::string>& tags, const std::string& tag) {
@@ -80,7 +73,7 @@ std::vector<RegPrompt> make_reg_prompts(const RegPromptOptions& options,
     size_t next_place = 0;
     for (const InputPicture& input :
          internal::collect_pictures(options.inputs, options.caption_extension)) {
-        const data::ConceptName own = concept_of(input);
+        const data::ConceptName own = internal::concept_of_folder(input.folder);
         const std::string class_name =
             options.class_name.empty() ? own.class_name : options.class_name;
         std::vector<std::string> tags = tags_of(input);

@@ -165,7 +165,7 @@ std::string TagChooser::caption(const std::vector<ChosenTag>& chosen,
             options_.with_scores ? fmt::format("({}:{:.3f})", tag.text, tag.score) : tag.text);
     }
     const bool joins = conflict == OnConflict::kAppend || conflict == OnConflict::kPrepend;
-    const size_t line_end = joins ? std::min(before.find_first_of("\r\n"), before.size()) : 0;
+    const size_t line_end = joins ? first_line(before).size() : 0;
     if (joins) {
         std::vector<std::pair<std::string, std::string>> old;
         for (const std::string& tag : split_caption(before.substr(0, line_end))) {

@@ -273,6 +273,23 @@ Tensor ImageSampler::decode(const Tensor& latents) {
     return std::move(decoder_->run(latents.view()).front());
 }
 
+ImageRequest request_of(const SamplePrompt& prompt, ImageRequest otherwise) {
+    const auto side_px = [](int64_t wanted, int64_t open) {
+        const int64_t side = wanted > 0 ? wanted : open;
+        return std::max<int64_t>(64, side - side % 8);
+    };
+    ImageRequest request = std::move(otherwise);
+    request.prompt = prompt.prompt;
+    request.negative_prompt = prompt.negative_prompt;
+    request.width_px = side_px(prompt.width_px, request.width_px);
+    request.height_px = side_px(prompt.height_px, request.height_px);
+    request.num_steps = prompt.num_steps;
+    request.cfg_scale = prompt.cfg_scale;
+    if (prompt.sampler) request.sampler = *prompt.sampler;
+    if (prompt.seed) request.seed = *prompt.seed;
+    return request;
+}
+
 ImageSampler::Chunks ImageSampler::tokenize(std::span<const ImageRequest> requests) const {
     std::vector<text::WeightedTokens> positive;
     std::vector<text::WeightedTokens> negative;

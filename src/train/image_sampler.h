@@ -20,6 +20,7 @@
 #include "models/family.h"
 #include "text/clip_tokenizer.h"
 #include "train/graph_runner.h"
+#include "train/train_options.h"
 
 namespace lora::train {
 
@@ -63,6 +64,10 @@ struct ImageRequest {
     double cfg_scale = 7;
     std::function<void(int64_t steps_done)> on_step;
 };
+
+// What a line of a prompt file asks for; sides, seed and sampler that it leaves open are those of
+// `otherwise`. Sides are rounded down to multiples of 8 and are 64 at least.
+[[nodiscard]] ImageRequest request_of(const SamplePrompt& prompt, ImageRequest otherwise);
 
 class ImageSampler {
 public:

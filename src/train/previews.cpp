@@ -1,5 +1,7 @@
 #include "train/previews.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "base/attempt.h"
@@ -11,15 +13,6 @@
 #include "train/save_names.h"
 
 namespace lora::train {
-namespace {
-
-int64_t side_px(int64_t wanted, int64_t native) {
-    const int64_t side = wanted > 0 ? wanted : native;
-    return std::max<int64_t>(64, side - side % 8);
-}
-
-}  // namespace
-
 std::string preview_name(const std::string& output_name,
                          const std::string& number,
                          size_t index,
@@ -71,26 +64,22 @@ void Previews::draw_all(const std::string& number, int64_t step, int64_t epoch) 
     if (ended_ || parts_.options->prompts.empty()) return;
     const std::string folder = join_path(parts_.output_dir, "sample");
     const std::string time = time_stamp();
-    const int64_t native = parts_.model->info.native_resolution_px;
+    ImageRequest otherwise;
+    otherwise.width_px = otherwise.height_px = parts_.model->info.native_resolution_px;
+    otherwise.sampler = parts_.options->sampler;
     const auto problem = attempt([&] {
         make_directories(folder);
         // Made anew each time, so that between previews nothing of it takes memory.
         const std::unique_ptr<ImageSampler> sampler = make_sampler();
         for (size_t i = 0; i < parts_.options->prompts.size(); ++i) {
             const SamplePrompt& prompt = parts_.options->prompts[i];
-            ImageRequest request;
-            request.prompt = prompt.prompt;
-            request.negative_prompt = prompt.negative_prompt;
-            request.width_px = side_px(prompt.width_px, native);
-            request.height_px = side_px(prompt.height_px, native);
             // One picture keeps its numbers over the run, so that only the LoRA changes it.
-            request.seed = prompt.seed.value_or(fnv1a64(fmt::format("{} {}", parts_.seed, i)));
-            request.sampler = prompt.sampler.value_or(parts_.options->sampler);
-            request.num_steps = prompt.num_steps;
-            request.cfg_scale = prompt.cfg_scale;
+            otherwise.seed = fnv1a64(fmt::format("{} {}", parts_.seed, i));
             const std::string path =
                 join_path(folder, preview_name(parts_.output_name, number, i, time, prompt.seed));
-            io::write_png(path, sampler->sample(request), {{"parameters", prompt.prompt}});
+            io::write_png(path,
+                          sampler->sample(request_of(prompt, otherwise)),
+                          {{"parameters", prompt.prompt}});
             parts_.events->on_event(
                 PreviewDone{path, step, epoch, static_cast<int64_t>(i), prompt.prompt});
         }

@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "base/words.h"
+#include "config/validate.h"
 #include "tools/data_check.h"
 
 namespace lora::app {
@@ -60,17 +60,12 @@ void print_table(const tools::CheckReport& report) {
 
 // Side of a square as large as "512" or "512,768" say.
 int64_t trained_px(const std::string& resolution) {
-    double area = 1;
-    int64_t sides = 0;
-    for (const std::string_view word : split(resolution, ',')) {
-        const auto side = parse_number<int64_t>(trimmed(word));
-        if (!side || *side < 1 || *side > (1 << 16) || ++sides > 2) {
-            throw Error(ErrorCode::kConfig, fmt::format("resolution \"{}\" is no size", resolution))
-                .with_hint("512, or width,height");
-        }
-        area *= static_cast<double>(*side);
+    const auto size = config::parse_resolution(resolution);
+    if (!size) {
+        throw Error(ErrorCode::kConfig, fmt::format("resolution \"{}\" is no size", resolution))
+            .with_hint("512, or width,height");
     }
-    return sides == 2 ? std::llround(std::sqrt(area)) : std::llround(area);
+    return std::llround(std::sqrt(static_cast<double>(size->width_px * size->height_px)));
 }
 
 int run_data_check(const config::Settings& settings, const std::vector<std::string>& inputs) {

@@ -13,22 +13,10 @@
 #include "app/token_states.h"
 #include "base/error.h"
 #include "base/json.h"
-#include "base/words.h"
 #include "tools/interrogate.h"
 
 namespace lora::app {
 namespace {
-
-std::vector<std::string> asked_tags(const config::Settings& settings) {
-    std::vector<std::string> out;
-    // Commas part tags; without one every word is a tag, as the shell gives them.
-    for (const std::string& word : settings.list("tags")) {
-        for (const std::string_view piece : split(word, ',')) {
-            if (!trimmed(piece).empty()) out.emplace_back(trimmed(piece));
-        }
-    }
-    return out;
-}
 
 int run_movement(const Context& context,
                  const config::Settings& settings,
@@ -71,7 +59,7 @@ int run_interrogate(const Context& context, const config::Loaded& loaded) {
     require_option(settings, "model", "name the LoRA file", findings);
     raise_errors(findings);
     if (settings.given("tags")) {
-        const std::vector<std::string> tags = asked_tags(settings);
+        const std::vector<std::string> tags = tag_list(settings, "tags");
         if (tags.empty()) {
             throw Error(ErrorCode::kConfig, "there is no tag to draw")
                 .with_hint("--tags \"1girl, solo\"");

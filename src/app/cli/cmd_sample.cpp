@@ -1,5 +1,4 @@
 // `lora sample`: a prompt, a model and LoRA files to PNG pictures.
-#include <algorithm>
 #include <chrono>
 #include <random>
 
@@ -130,18 +129,14 @@ ModelUse model_of(const config::Settings& settings) {
 train::ImageRequest request_of(const train::SamplePrompt& line,
                                const config::Settings& settings,
                                const train::ImageRequest& common) {
-    train::ImageRequest request = common;
-    request.prompt = line.prompt;
-    if (!settings.given("negative_prompt")) request.negative_prompt = line.negative_prompt;
-    const auto side = [](int64_t asked, int64_t otherwise) {
-        return asked == 0 ? otherwise : std::max<int64_t>(64, asked / 8 * 8);
-    };
-    if (!settings.given("width")) request.width_px = side(line.width_px, common.width_px);
-    if (!settings.given("height")) request.height_px = side(line.height_px, common.height_px);
-    if (!settings.given("steps")) request.num_steps = line.num_steps;
-    if (!settings.given("scale")) request.cfg_scale = line.cfg_scale;
-    if (!settings.given("sampler") && line.sampler) request.sampler = *line.sampler;
-    if (!settings.given("seed") && line.seed) request.seed = *line.seed;
+    train::ImageRequest request = train::request_of(line, common);
+    if (settings.given("negative_prompt")) request.negative_prompt = common.negative_prompt;
+    if (settings.given("width")) request.width_px = common.width_px;
+    if (settings.given("height")) request.height_px = common.height_px;
+    if (settings.given("steps")) request.num_steps = common.num_steps;
+    if (settings.given("scale")) request.cfg_scale = common.cfg_scale;
+    if (settings.given("sampler")) request.sampler = common.sampler;
+    if (settings.given("seed")) request.seed = common.seed;
     return request;
 }
 

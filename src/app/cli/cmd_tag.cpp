@@ -8,6 +8,7 @@
 #include "app/cli/counter.h"
 #include "app/cli/stop.h"
 #include "app/cli/terminal.h"
+#include "app/cli/tool_options.h"
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/json.h"
@@ -20,17 +21,6 @@
 
 namespace lora::app {
 namespace {
-
-// Words and commas both part the tags of a list.
-std::vector<std::string> tag_list(const config::Settings& settings, const char* name) {
-    std::vector<std::string> out;
-    for (const std::string& word : settings.list(name)) {
-        for (const std::string_view piece : split(word, ',')) {
-            if (!trimmed(piece).empty()) out.emplace_back(trimmed(piece));
-        }
-    }
-    return out;
-}
 
 tools::TagOrder order_of(const config::Settings& settings) {
     const std::string name = settings.text("tag_order");

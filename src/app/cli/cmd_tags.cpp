@@ -157,11 +157,11 @@ std::optional<std::string> changed_text(const std::string& text,
                                         const tools::TagEdits& edits,
                                         const tools::TagClasses& classes) {
     if (edits.policy == tools::TagPolicy::kNone) return std::nullopt;
-    const size_t end = std::min(text.find_first_of("\r\n"), text.size());
-    const std::vector<std::string> before = tools::split_tags(text.substr(0, end));
+    const std::string_view line = tools::first_line(text);
+    const std::vector<std::string> before = tools::split_tags(line);
     const std::vector<std::string> after = tools::apply_edits(before, edits, classes);
     if (after == before) return text;
-    return tools::join_tags(after) + text.substr(end);
+    return tools::join_tags(after) + text.substr(line.size());
 }
 
 void say_keep_tokens(const config::Settings& settings,
@@ -210,7 +210,7 @@ int run_tags(const Context& /*context*/, const config::Loaded& loaded) {
         const std::string bytes = read_text_file(path);
         const std::string text = decode_text(bytes).utf8;
         if (edits.empty()) {
-            statistics.add(tools::split_tags(text.substr(0, text.find_first_of("\r\n"))));
+            statistics.add(tools::split_tags(tools::first_line(text)));
             continue;
         }
         const auto after = changed_text(text, edits, classes);

@@ -3,11 +3,12 @@
 
 #include "app/cli/data_actions.h"
 #include "app/cli/terminal.h"
+#include "app/cli/tool_options.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/utf8.h"
-#include "base/words.h"
+#include "config/validate.h"
 #include "tools/reg_prompts.h"
 
 namespace lora::app {
@@ -21,25 +22,18 @@ tools::RegPromptOptions options_of(const config::Settings& settings,
     options.with_trigger = !settings.flag("without_trigger");
     options.class_name = settings.text("class");
     options.per_picture = settings.integer("per_picture");
-    for (const std::string& word : settings.list("backgrounds")) {
-        for (const std::string_view piece : split(word, ',')) {
-            if (!trimmed(piece).empty()) options.backgrounds.emplace_back(trimmed(piece));
-        }
-    }
+    options.backgrounds = tag_list(settings, "backgrounds");
     options.seed = static_cast<uint64_t>(settings.integer("first_seed"));
     const std::string resolution = settings.text("resolution");
-    const auto words = split(resolution, ',');
-    const auto side = [&](size_t i) {
-        const auto number = parse_number<int64_t>(trimmed(words[std::min(i, words.size() - 1)]));
-        if (words.size() > 2 || !number || *number < 64 || *number > 4096 || *number % 8 != 0) {
-            throw Error(ErrorCode::kConfig,
-                        fmt::format("resolution \"{}\" is no size to draw", resolution))
-                .with_hint("multiples of 8 from 64 to 4096: 512, or width,height");
-        }
-        return *number;
-    };
-    options.width_px = side(0);
-    options.height_px = side(1);
+    const auto fits = [](int64_t side) { return side >= 64 && side <= 4096 && side % 8 == 0; };
+    const auto size = config::parse_resolution(resolution);
+    if (!size || !fits(size->width_px) || !fits(size->height_px)) {
+        throw Error(ErrorCode::kConfig,
+                    fmt::format("resolution \"{}\" is no size to draw", resolution))
+            .with_hint("multiples of 8 from 64 to 4096: 512, or width,height");
+    }
+    options.width_px = size->width_px;
+    options.height_px = size->height_px;
     return options;
 }
 

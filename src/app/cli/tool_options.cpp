@@ -31,6 +31,16 @@ void check_save_to(const config::Settings& settings, Diagnostics& findings) {
                         "one of .safetensors, .ckpt, .pt"});
 }
 
+std::vector<std::string> tag_list(const config::Settings& settings, const char* name) {
+    std::vector<std::string> out;
+    for (const std::string& word : settings.list(name)) {
+        for (const std::string_view piece : split(word, ',')) {
+            if (!trimmed(piece).empty()) out.emplace_back(trimmed(piece));
+        }
+    }
+    return out;
+}
+
 DType precision_of(const config::Settings& settings, const char* option, DType otherwise) {
     return tools::precision_from_word(settings.text(option)).value_or(otherwise);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/diagnostic.h"
 #include "config/settings.h"
@@ -16,6 +17,9 @@ void require_option(const config::Settings& settings,
                     Diagnostics& findings);
 // save_to must be there and end as a file of tensors does.
 void check_save_to(const config::Settings& settings, Diagnostics& findings);
+
+// Words and commas both part the tags of a list.
+[[nodiscard]] std::vector<std::string> tag_list(const config::Settings& settings, const char* name);
 
 // The type behind float, fp16, bf16; `otherwise` when the option is not set.
 [[nodiscard]] DType precision_of(const config::Settings& settings,

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "data/concept.h"
 #include "tools/file_changes.h"
 
 namespace lora::tools::internal {
@@ -23,6 +24,9 @@ struct InputPicture {
 // Errors  kIo: nothing of that name; kData: no picture at all.
 [[nodiscard]] std::vector<InputPicture> collect_pictures(const std::vector<std::string>& inputs,
                                                          const std::string& caption_extension);
+// Trigger, class and caption that a concept folder names, as the guide reads it; all empty where
+// the folder is none.
+[[nodiscard]] data::ConceptName concept_of_folder(const std::string& folder);
 // The folder that keeps the undo for an input.
 [[nodiscard]] std::string root_of(const std::string& input);
 
