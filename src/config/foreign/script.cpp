@@ -179,9 +179,12 @@ private:
         std::vector<CommandWord> words =
             find_training_command(fmt::format("=\"\"{}", value), variables_).words;
         if (words.empty()) return;
-        const bool computed = words.front().is_open || value.starts_with('`');
+        const CommandWord& first = words.front();
+        // Behind a program's name the words are its arguments.
+        const bool computed =
+            first.is_open || value.starts_with('`') || !first.text.starts_with('=');
         keep(line.substr(0, equals),
-             computed ? std::nullopt : std::optional(words.front().text.substr(1)),
+             computed ? std::nullopt : std::optional(first.text.substr(1)),
              number);
     }
 
