@@ -81,15 +81,18 @@ golden() {
     return $status
 }
 
-# step TOOL TYPE SIZE BATCH STEPS   a training of the mini model under compute-sanitizer
+# step TOOL TYPE SIZE BATCH STEPS [ALGO]   a training of the mini model under compute-sanitizer; with ALGO of LyCORIS'
 step() {
-    data=$logs/data-$1-$2
+    data=$logs/data-$1-$2-${6:-lora}
     rm -rf "$data"
     mkdir -p "$data/$4_zorp"
     picture=$(ls assets/demo/*/*.png | head -n 1)
     cp "$picture" "$data/$4_zorp/a.png"
     cp "${picture%.png}.txt" "$data/$4_zorp/a.txt"
-    "$sanitizer" --tool "$1" --error-exitcode 9 "$lora" train \
+    network=
+    [ -z "${6:-}" ] || network="--network_module lycoris.kohya --network_args algo=$6 conv_dim=4"
+    # shellcheck disable=SC2086
+    "$sanitizer" --tool "$1" --error-exitcode 9 "$lora" train $network \
         --backend cuda --no_autotune --mixed_precision "$2" --pretrained_model_name_or_path $model \
         --train_data_dir "$data" --caption_extension .txt --resolution "$3" --min_bucket_reso 64 \
         --max_bucket_reso 256 --train_batch_size "$4" --network_dim 8 --max_train_steps "$5" \
@@ -98,9 +101,9 @@ step() {
 
 sanitize() {
     if [ -z "$sanitizer" ]; then
-        line "$1_$2" 0 skipped "compute-sanitizer is not installed"
+        line "$1_$2${6:+_$6}" 0 skipped "compute-sanitizer is not installed"
     else
-        check "$1_$2" step "$@"
+        check "$1_$2${6:+_$6}" step "$@"
     fi
 }
 
@@ -111,7 +114,9 @@ check golden_fp16 golden fp16
 check golden_bf16 golden bf16
 sanitize memcheck bf16 128 2 2
 sanitize memcheck no 128 2 2
+sanitize memcheck bf16 128 2 2 loha
 sanitize racecheck bf16 64 1 1
+sanitize racecheck bf16 64 1 1 loha
 
 cat "$table"
 exit $bad

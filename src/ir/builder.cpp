@@ -138,8 +138,11 @@ ValueId Builder::geglu(ValueId x) { return one(OpKind::kGeglu, {x}); }
 
 ValueId Builder::add(ValueId a, ValueId b) { return one(OpKind::kAdd, {a, b}); }
 
-ValueId Builder::hadamard(const LowRank& first, const LowRank& second, double alpha) {
-    return one(OpKind::kHadamard, {first.a, first.b, second.a, second.b}, {.alpha = alpha});
+ValueId Builder::hadamard(const LowRank& first,
+                          const LowRank& second,
+                          double alpha,
+                          ValueId addend) {
+    return one(OpKind::kHadamard, {first.a, first.b, second.a, second.b, addend}, {.alpha = alpha});
 }
 
 ValueId Builder::multiply(ValueId a, ValueId b) { return one(OpKind::kMultiply, {a, b}); }

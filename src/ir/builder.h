@@ -94,12 +94,15 @@ public:
     ValueId geglu(ValueId x);
     ValueId add(ValueId a, ValueId b);
     ValueId multiply(ValueId a, ValueId b);
-    // alpha * (a1 b1) * (a2 b2), elementwise between the two products.
+    // alpha * (a1 b1) * (a2 b2) (+ addend: see kHadamard), elementwise between the two products.
     struct LowRank {
         ValueId a;  // [o, r]
         ValueId b;  // [r, c]
     };
-    ValueId hadamard(const LowRank& first, const LowRank& second, double alpha = 1);
+    ValueId hadamard(const LowRank& first,
+                     const LowRank& second,
+                     double alpha = 1,
+                     ValueId addend = kNoValue);
     ValueId scale(ValueId x, double alpha);
     ValueId add_channel(ValueId x, ValueId e);
     ValueId mix_rows(ValueId x, ValueId y, ValueId a, ValueId b);

@@ -29,7 +29,7 @@ constexpr std::array<OpInfo, kNumOps> kOps = {{
     {OpKind::kConv2d,               "conv2d",                   Family::kProduct,     4, 0b1100,   1, false,  3, 0},
     {OpKind::kConv2dBackwardInput,  "conv2d_backward_input",    Family::kProduct,     3, 0b100,    1, false,  2, 0},
     {OpKind::kConv2dBackwardWeight, "conv2d_backward_weight",   Family::kProduct,     2, 0,        1, false, -1, 0},
-    {OpKind::kHadamard,             "hadamard",                 Family::kHadamard,    4, 0,        1, false, -1, 0},
+    {OpKind::kHadamard,             "hadamard",                 Family::kHadamard,    5, 0b10000,  1, false, -1, 0},
     {OpKind::kHadamardBackward,     "hadamard_backward",        Family::kHadamard,    4, 0,        1, false, -1, 0},
     {OpKind::kGroupNorm,            "group_norm",               Family::kNorm,        3, 0,        2, false,  0, 0},
     {OpKind::kGroupNormBackward,    "group_norm_backward",      Family::kNorm,        6, 0b100000, 1, false,  5, 0},

@@ -46,18 +46,23 @@ enum class OpKind : uint8_t {
                             //   attrs.accumulate: dst += instead of =
     kConv2d,  // x [N,I,H,W], w [O,I,kh,kw], [bias [O]], [addend like dst]; attrs.stride,
               //   attrs.pad = {top, left, bottom, right}; dst = alpha * conv + bias + addend
+              //   The three take w, and its gradient, row-major or channels-last ([O,kh,kw,I]).
     kConv2dBackwardInput,   // dy [N,O,h,w], w [O,I,kh,kw], [addend like dst] -> [N,I,height,width]
                             // of
                             //   attrs.height, attrs.width; dst = alpha * ... + addend
-    kConv2dBackwardWeight,  // dy [N,O,h,w], x [N,I,H,W] -> [O,I,kh,kw] fp32, row-major;
+    kConv2dBackwardWeight,  // dy [N,O,h,w], x [N,I,H,W] -> [O,I,kh,kw] fp32, attrs.layout;
                             //   attrs.kernel = {kh, kw}; attrs.accumulate
     // Both backward_weight operators: attrs.dtype bf16 or f16 rounds dst to that type.
 
     // The change of a weight by LoHa: elementwise product of two matrices of low rank.
-    kHadamard,  // a1 [o,r], b1 [r,c], a2 [o,q], b2 [q,c] -> [o,c] = alpha * (a1 b1) * (a2 b2)
-    kHadamardBackward,  // d [o,c], a [o,q], b [q,c], partner [r,c] -> [o,r] =
-                        //   alpha * (d * (a b)) partner^T; attrs.transpose_weight: partner [o,r] ->
-                        //   [r,c] = alpha * partner^T (d * (a b)); fp32; attrs.accumulate
+    kHadamard,  // a1 [o,r], b1 [r,c], a2 [o,q], b2 [q,c], [addend] -> [o,c] =
+                //   alpha * (a1 b1) * (a2 b2) + addend, a matrix [o,c] or a filter [o,i,kh,kw],
+                //   c = i * kh * kw; dst is then a filter too, channels-last. With an addend, half
+                //   precision is rounded by backend/dither_rules.h, element by index in [o,c].
+    kHadamardBackward,  // d [o,c] or a filter, channels-last, a [o,q], b [q,c], partner [r,c] ->
+                        //   [o,r] = alpha * (d * (a b)) partner^T; attrs.transpose_weight: partner
+                        //   [o,r] -> [r,c] = alpha * partner^T (d * (a b)); fp32;
+                        //   attrs.accumulate
 
     // Norms. gamma and beta are frozen; statistics are [.., 2] = mean, 1/sqrt(var + eps), fp32.
     kGroupNorm,  // x [N,C,H,W], gamma [C], beta [C] -> y, stats [N,groups,2]; attrs.groups, eps;

@@ -15,7 +15,7 @@ ValueId conv3x3(const NetContext& net,
     const ValueId bias = weight(net, name + ".bias", Shape{out});
     const ValueId y = b.conv2d(
         x,
-        w,
+        with_rebuilt(net, weight_name, w),
         {.bias = bias, .addend = options.addend, .stride = options.stride, .pad = options.pad});
     const LoraConv branch{.kernel = 3, .stride = options.stride, .pad = options.pad};
     return add_lora_to_conv(net, weight_name, branch, w, x, y);

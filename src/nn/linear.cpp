@@ -13,7 +13,8 @@ ValueId linear(const NetContext& net,
     ir::LinearArgs args;
     if (options.bias) args.bias = weight(net, name + ".bias", Shape{out});
     args.addend = options.addend;
-    return add_lora_to_linear(net, weight_name, w, x, b.linear(x, w, args));
+    return add_lora_to_linear(
+        net, weight_name, w, x, b.linear(x, with_rebuilt(net, weight_name, w), args));
 }
 
 }  // namespace lora::nn

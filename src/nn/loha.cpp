@@ -1,4 +1,5 @@
-// LoHa: the change of the weight is rebuilt from its factors and has a product of its own.
+// LoHa: the change of the weight is rebuilt from its factors, into the weight where nothing stands
+// between the two, else for a product of its own.
 #include "nn/internal/branch.h"
 
 namespace lora::nn::internal {
@@ -37,16 +38,19 @@ ir::Builder::LowRank tucker_pair(const Branch& branch,
     return {b.reshape(a, Shape{out, rank}), tucker_right(branch, t, branch.matrix(w_b))};
 }
 
-ValueId loha_change(const Branch& branch) {
+ValueId loha_change(const Branch& branch, ValueId weight) {
     ir::Builder& b = branch.builder();
     const double scale = branch.attachment.scale;
     if (branch.find("hada_t1") != nullptr) {
         return b.hadamard(tucker_pair(branch, "hada_t1", "hada_w1_a", "hada_w1_b"),
                           tucker_pair(branch, "hada_t2", "hada_w2_a", "hada_w2_b"),
-                          scale);
+                          scale,
+                          weight);
     }
-    return b.hadamard(
-        plain(branch, "hada_w1_a", "hada_w1_b"), plain(branch, "hada_w2_a", "hada_w2_b"), scale);
+    return b.hadamard(plain(branch, "hada_w1_a", "hada_w1_b"),
+                      plain(branch, "hada_w2_a", "hada_w2_b"),
+                      scale,
+                      weight);
 }
 
 ValueId loha_linear(const Branch& branch, ValueId x, ValueId y) {

@@ -133,8 +133,25 @@ ValueId conv_of_kind(const Branch& branch, const LoraConv& conv, ValueId x, Valu
     return y;
 }
 
+bool goes_into_weight(const Branch& branch) {
+    return branch.attachment.kind == LoraKind::kLoha && !has_magnitude(branch) &&
+           !drops_change(branch);
+}
+
 }  // namespace
 }  // namespace internal
+
+ValueId with_rebuilt(const NetContext& net, const std::string& weight_name, ValueId w) {
+    if (net.lora == nullptr) return w;
+    ValueId changed = w;
+    for (const LoraAttachment& attachment : net.lora->find(weight_name)) {
+        const Branch branch{net, attachment, w, net.dtype};
+        if (!internal::goes_into_weight(branch)) continue;
+        const ir::Builder::Scope scope(*net.builder, "lora");
+        changed = internal::loha_change(branch, changed);
+    }
+    return changed;
+}
 
 ValueId add_lora_to_linear(
     const NetContext& net, const std::string& weight_name, ValueId w, ValueId x, ValueId y) {
@@ -144,6 +161,7 @@ ValueId add_lora_to_linear(
     for (const LoraAttachment& attachment : net.lora->find(weight_name)) {
         const ir::Builder::Scope scope(b, "lora");
         const Branch branch{net, attachment, w, net.dtype};
+        if (internal::goes_into_weight(branch)) continue;
         const bool magnitude = has_magnitude(branch);
         if (!magnitude && !drops_change(branch)) {
             y = internal::linear_of_kind(branch, x, y);
@@ -168,6 +186,7 @@ ValueId add_lora_to_conv(const NetContext& net,
     for (const LoraAttachment& attachment : net.lora->find(weight_name)) {
         const ir::Builder::Scope scope(b, "lora");
         const Branch branch{net, attachment, w, net.dtype};
+        if (internal::goes_into_weight(branch)) continue;
         const bool magnitude = has_magnitude(branch);
         if (!magnitude && !drops_change(branch)) {
             y = internal::conv_of_kind(branch, conv, x, y);

@@ -1,8 +1,10 @@
 // What layers share: the graph being written, the compute type, and the branches to add to layers.
-// A branch is a change of a frozen layer's weight, y = W x + b + scale * dW x, that is never added
-// into W: in a half-precision weight small changes would vanish. Not the training of it (train/),
-// not key names (models/keymap).
-// Kinds, with the layer's weight [out, in(, k, k)] and the factors' names in files:
+// A branch is a change of a frozen layer's weight, y = W x + b + scale * dW x. It is not added into
+// W, where half precision would round small changes away, but for loha without dropout or
+// magnitudes: its dW is a whole weight, and a product of its own would cost as much as the layer.
+// Its sum with W is rounded so that nothing is lost on average (backend/dither_rules.h,
+// docs/decisions/0009). Not the training of it (train/), not key names (models/keymap). Kinds, with
+// the layer's weight [out, in(, k, k)] and the factors' names in files:
 //   lora  dW = up down (Hu et al., arXiv:2106.09685 eq. 3); with lora_mid up mid down, down being
 //   1x1 loha  dW = (w1_a w1_b) * (w2_a w2_b) elementwise (Hyeon-Woo et al., arXiv:2108.06098); with
 //         hada_t1, t2 each factor is the Tucker product of t, w_a, w_b
@@ -97,6 +99,12 @@ struct NetContext {
 // the graph then names `name` in U8 and `name`#scale, one fp32 a row.
 inline constexpr const char* kScaleSuffix = "#scale";
 [[nodiscard]] ValueId matrix(const NetContext& net, const std::string& name, const Shape& shape);
+
+// `w`, the weight of that name, with the branches that are added into it. The functions below leave
+// these out, and take `w` as it was.
+[[nodiscard]] ValueId with_rebuilt(const NetContext& net,
+                                   const std::string& weight_name,
+                                   ValueId w);
 
 // y [.., out] plus the branches of `weight_name` applied to x [.., in]; `w` is that weight.
 [[nodiscard]] ValueId add_lora_to_linear(

@@ -54,6 +54,59 @@ TEST(Linear, TrainableBranchIsCastAndAddsIntoTheResult) {
     EXPECT_EQ(last.attrs.alpha, 0.5);
 }
 
+LoraAttachment loha(const std::string& module, const Shape& weight) {
+    const int64_t cols = weight.num_elements() / weight[0];
+    LoraAttachment attachment;
+    attachment.kind = LoraKind::kLoha;
+    attachment.module = module;
+    for (const char* pair : {"hada_w1", "hada_w2"}) {
+        attachment.factors.push_back({pair + std::string("_a"), Shape{weight[0], 2}});
+        attachment.factors.push_back({pair + std::string("_b"), Shape{2, cols}});
+    }
+    attachment.trainable = true;
+    return attachment;
+}
+
+TEST(Linear, ALohaCostsNoSecondProduct) {
+    Net net;
+    net.lora.add("a.weight", loha("m", Shape{7, 5}));
+    const ValueId x = net.builder.input("x", DType::kBF16, Shape{1, 3, 5});
+    static_cast<void>(linear(net.context(DType::kBF16), "a", x, 7));
+    EXPECT_EQ(count(net.graph, ir::OpKind::kLinear), 1);
+    ASSERT_EQ(count(net.graph, ir::OpKind::kHadamard), 1);
+    for (const ir::Node& node : net.graph.nodes()) {
+        if (node.op != ir::OpKind::kHadamard) continue;
+        EXPECT_EQ(node.inputs[4], net.graph.at("a.weight"));
+    }
+}
+
+TEST(Conv, ALohaIsAFilterThatLiesAsOne) {
+    Net net;
+    net.lora.add("c.weight", loha("m", Shape{6, 4, 3, 3}));
+    const ValueId x = net.builder.reorder(net.builder.input("x", DType::kF32, Shape{2, 4, 3, 5}),
+                                          ir::Layout::kChannelsLast);
+    static_cast<void>(conv3x3(net.context(DType::kF32), "c", x, 6, {}));
+    EXPECT_EQ(count(net.graph, ir::OpKind::kConv2d), 1);
+    for (const ir::Node& node : net.graph.nodes()) {
+        if (node.op != ir::OpKind::kConv2d) continue;
+        EXPECT_EQ(net.graph.value(node.inputs[1]).layout, ir::Layout::kChannelsLast);
+        EXPECT_EQ(net.graph.value(node.inputs[1]).shape, (Shape{6, 4, 3, 3}));
+    }
+}
+
+// What a dropout leaves of it is known only of its product.
+TEST(Linear, ALohaWithDropoutHasItsOwnProduct) {
+    Net net;
+    LoraAttachment attachment = loha("m", Shape{7, 5});
+    attachment.dropout = {.module = 0.5, .on_output = true};
+    net.lora.add("a.weight", attachment);
+    NetContext context = net.context(DType::kF32);
+    context.dropout_key = net.builder.input("key", DType::kI32, Shape{4});
+    const ValueId x = net.builder.input("x", DType::kF32, Shape{1, 3, 5});
+    static_cast<void>(linear(context, "a", x, 7));
+    EXPECT_EQ(count(net.graph, ir::OpKind::kLinear), 2);
+}
+
 TEST(Linear, FrozenBranchesStack) {
     Net net;
     for (const char* file : {"lora0/", "lora1/"}) {

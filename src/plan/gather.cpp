@@ -15,7 +15,8 @@ using ir::ValueKind;
 
 // A gradient that nothing in this graph reads, of operands that nothing in it changes.
 bool can_wait(const Graph& graph, const Node& node) {
-    if (node.op != OpKind::kLinearBackwardWeight && node.op != OpKind::kConv2dBackwardWeight) {
+    if (node.op != OpKind::kLinearBackwardWeight && node.op != OpKind::kConv2dBackwardWeight &&
+        node.op != OpKind::kHadamardBackward) {
         return false;
     }
     return graph.value(node.outputs[0]).kind == ValueKind::kState &&

@@ -49,10 +49,20 @@ private:
     void conv() {
         const int64_t in = channels();
         const int64_t out = flip() ? in : 4 * pick(1, 3);
-        const ValueId w =
+        ValueId w =
             flip() ? c_->weight({out, in, 3, 3}, kSmall) : c_->operand({out, in, 3, 3}, kSmall);
+        if (in == out) w = rebuilt(w, out, in * 9);
         const ValueId y = c_->b().conv2d(x_, w, {.bias = c_->weight({out}), .pad = {1, 1, 1, 1}});
         x_ = out == in && flip() ? c_->b().add(x_, y) : y;
+    }
+
+    // The weight with a change by LoHa.
+    ValueId rebuilt(ValueId w, int64_t rows, int64_t cols) {
+        const ir::Builder::LowRank first{c_->operand({rows, 2}, kSmall),
+                                         c_->operand({2, cols}, kSmall)};
+        const ir::Builder::LowRank second{c_->operand({rows, 2}, kSmall),
+                                          c_->operand({2, cols}, kSmall)};
+        return c_->b().hadamard(first, second, 1, w);
     }
 
     void norm() {
@@ -80,7 +90,7 @@ private:
         const int64_t size = channels();
         const ValueId h = c_->b().layer_norm(t, {.gamma = gamma(size), .beta = c_->weight({size})});
         const ValueId q = c_->b().linear(h, c_->weight({size, size}, kSmall));
-        const ValueId k = c_->b().linear(h, c_->weight({size, size}, kSmall));
+        const ValueId k = c_->b().linear(h, rebuilt(c_->weight({size, size}, kSmall), size, size));
         t = c_->b().add(t, c_->b().attention(q, k, h, {.heads = 2}).output);
     }
 

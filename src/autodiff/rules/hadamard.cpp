@@ -10,6 +10,7 @@ using ir::ValueId;
 
 void hadamard(RuleContext& context, const Node& node) {
     const ValueId d = context.output_gradient(0);
+    if (context.needs(4)) context.add(4, context.builder().reorder(d, ir::Layout::kRowMajor));
     for (const int own : {0, 2}) {
         const auto first = static_cast<size_t>(own);
         const ValueId a = node.inputs[2 - first];  // of the other product

@@ -342,7 +342,7 @@ void run_gradient_piece(const KernelTable& k,
     block.dst_step = shape.dst_step;
     for (int64_t row = 0; row < block.rows; ++row) {
         slot.dst_rows[row] = o.dst + (area.row_begin + row) * shape.dst_row +
-                             area.col_begin * shape.dst_step + piece.tap.index;
+                             area.col_begin * shape.dst_step + piece.tap.index * shape.dst_tap;
     }
     for (int64_t point = 0; point < num_points; point += depth) {
         block.depth = std::min(depth, num_points - point);

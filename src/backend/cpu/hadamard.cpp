@@ -4,6 +4,7 @@
 
 #include "backend/cpu/internal/gemm.h"
 #include "backend/cpu/internal/packing.h"
+#include "backend/dither_rules.h"
 
 namespace lora::cpu {
 namespace {
@@ -15,8 +16,10 @@ constexpr int64_t kBlockElements = 1 << 17;
 struct Sizes {
     int64_t rows = 0;
     int64_t cols = 0;
+    int64_t taps = 1;   // of a filter, which lies [rows, taps, cols / taps]
     int64_t block = 0;  // rows of one
     int64_t most_rank = 0;
+    bool adds = false;
 };
 
 Sizes sizes_of(const ir::Graph& g, const ir::Node& n) {
@@ -25,6 +28,9 @@ Sizes sizes_of(const ir::Graph& g, const ir::Node& n) {
     Sizes s;
     s.rows = shape(forward ? 0 : 1)[0];
     s.cols = shape(forward ? 1 : 2)[1];
+    const Shape& whole = forward ? g.value(n.outputs[0]).shape : shape(0);
+    if (whole.num_axes() == 4) s.taps = whole[2] * whole[3];
+    s.adds = forward && n.inputs[4].valid();
     s.block = std::clamp<int64_t>(kBlockElements / s.cols, 1, s.rows);
     s.most_rank = forward ? std::max(shape(0)[1], shape(2)[1])
                           : std::max(shape(1)[1], shape(3)[n.attrs.transpose_weight ? 1 : 0]);
@@ -76,6 +82,7 @@ struct Scratch {
     float* left = nullptr;     // [block, most_rank]: a factor's rows
     float* product = nullptr;  // [block, cols]
     float* other = nullptr;    // [block, cols]
+    float* addend = nullptr;   // [block, cols]
     float* panels[2] = {};
     std::byte* products = nullptr;
 
@@ -83,6 +90,7 @@ struct Scratch {
         left = layout.take<float>(s.block * s.most_rank);
         product = layout.take<float>(s.block * s.cols);
         other = layout.take<float>(s.block * s.cols);
+        addend = layout.take<float>(s.adds ? s.block * s.cols : 0);
         const int64_t packed = std::max(packed_size(*device.kernels, 1, s.most_rank, s.cols),
                                         packed_size(*device.kernels, 1, s.cols, s.most_rank));
         for (float*& p : panels) p = layout.take<float>(packed);
@@ -105,6 +113,48 @@ void to_float(
 }
 
 constexpr int64_t kGrain = 1 << 14;
+
+int spare_bits(Elem type) { return type == Elem::kBF16 ? backend::kSpareBitsBf16 : 0; }
+
+// Calls fn(element in the factors' order, where it lies) for each element of a row.
+template <typename Fn>
+void each_place(const Sizes& s, Fn fn) {
+    const int64_t channels = s.cols / s.taps;
+    for (int64_t tap = 0; tap < s.taps; ++tap) {
+        for (int64_t i = 0; i < channels; ++i) fn(i * s.taps + tap, tap * channels + i);
+    }
+}
+
+// dst = product * other + addend for the rows of a block, from row `first` of the whole on.
+void store_sums(const Device& device,
+                const Sizes& s,
+                Elem type,
+                const Scratch& scratch,
+                int64_t first,
+                int64_t rows,
+                std::byte* dst) {
+    const int64_t width = type == Elem::kF32 ? 4 : 2;
+    const int bits = spare_bits(type);
+    const int64_t grain = std::max<int64_t>(1, kGrain / s.cols);
+    device.threads.split(rows, grain, [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin; row < end; ++row) {
+            float* product = scratch.product + row * s.cols;
+            float* other = scratch.other + row * s.cols;
+            const float* addend = scratch.addend + row * s.cols;
+            for (int64_t i = 0; i < s.cols; ++i) {
+                product[i] = product[i] * other[i] + addend[i];
+                if (bits == 0) continue;
+                const auto index = static_cast<uint32_t>((first + row) * s.cols + i);
+                product[i] = backend::dithered(product[i], backend::dither_word(index), bits);
+            }
+            if (s.taps > 1) {
+                each_place(s, [&](int64_t from, int64_t to) { other[to] = product[from]; });
+            }
+            device.kernels->from_float(
+                type, s.taps > 1 ? other : product, dst + row * s.cols * width, s.cols);
+        }
+    });
+}
 
 Program forward_program(const NodeContext& c) {
     const Device& device = c.device;
@@ -138,6 +188,11 @@ Program forward_program(const NodeContext& c) {
                      .scratch = scratch.products});
             }
             std::byte* dst = args.out[0] + row * s.cols * width;
+            if (s.adds) {
+                to_float(device, type, args.in[4], row * s.cols, scratch.addend, rows * s.cols);
+                store_sums(device, s, type, scratch, row, rows, dst);
+                continue;
+            }
             device.threads.split(rows * s.cols, kGrain, [&](int64_t begin, int64_t end) {
                 ElementwiseArgs e;
                 e.a = e.dst = scratch.product;
@@ -183,17 +238,14 @@ Program backward_program(const NodeContext& c) {
                  .cols = s.cols,
                  .dst = scratch.product,
                  .scratch = scratch.products});
-            device.threads.split(rows * s.cols, kGrain, [&](int64_t begin, int64_t end) {
-                to_float(device,
-                         type,
-                         args.in[0],
-                         row * s.cols + begin,
-                         scratch.other + begin,
-                         end - begin);
-                ElementwiseArgs e;
-                e.a = e.dst = scratch.product;
-                e.b = scratch.other;
-                device.kernels->multiply(e, begin, end);
+            const int64_t grain = std::max<int64_t>(1, kGrain / s.cols);
+            device.threads.split(rows, grain, [&](int64_t begin, int64_t end) {
+                for (int64_t i = begin; i < end; ++i) {
+                    float* product = scratch.product + i * s.cols;
+                    float* d = scratch.other + i * s.cols;
+                    to_float(device, type, args.in[0], (row + i) * s.cols, d, s.cols);
+                    each_place(s, [&](int64_t to, int64_t from) { product[to] *= d[from]; });
+                }
             });
             if (by_rows) {
                 to_float(device, type, args.in[3], row * own_rank, scratch.left, rows * own_rank);

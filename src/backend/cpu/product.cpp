@@ -81,13 +81,14 @@ ForwardForm conv_form(const ir::Graph& g, const ir::Node& n) {
     shape.cols = w.shape[0];
     shape.grid = conv_grid(output(g, n), x, n.attrs, w.shape[2], w.shape[3]);
     f.shapes.push_back(shape);
+    const bool last = w.layout == ir::Layout::kChannelsLast;
     f.matrix = {elem_of(w.dtype),
                 nullptr,
                 taps,
                 shape.channels,
                 shape.cols,
-                1,
-                taps,
+                last ? shape.channels : 1,
+                last ? 1 : taps,
                 shape.channels * taps};
     f.bias_slot = n.inputs[2].valid() ? 2 : -1;
     f.addend_slot = n.inputs[3].valid() ? 3 : -1;
@@ -128,8 +129,15 @@ ForwardForm conv_backward_form(const ir::Graph& g, const ir::Node& n) {
         }
         if (grid.num_rows() > 0) f.shapes.push_back(shape);
     }
-    f.matrix = {
-        elem_of(w.dtype), nullptr, taps, w.shape[0], w.shape[1], 1, w.shape[1] * taps, taps};
+    const bool last = w.layout == ir::Layout::kChannelsLast;
+    f.matrix = {elem_of(w.dtype),
+                nullptr,
+                taps,
+                w.shape[0],
+                w.shape[1],
+                last ? w.shape[1] : 1,
+                w.shape[1] * taps,
+                last ? 1 : taps};
     f.addend_slot = n.inputs[2].valid() ? 2 : -1;
     return f;
 }
@@ -153,8 +161,11 @@ GradientShape gradient_shape(const ir::Graph& g, const ir::Node& n) {
     s.rows = dy.shape[1];
     s.cols = x.shape[1];
     s.grid = conv_grid(dy, x, n.attrs, n.attrs.kernel[0], n.attrs.kernel[1]);
-    s.dst_step = n.attrs.kernel[0] * n.attrs.kernel[1];
-    s.dst_row = s.cols * s.dst_step;
+    const int64_t taps = n.attrs.kernel[0] * n.attrs.kernel[1];
+    const bool last = n.attrs.layout == ir::Layout::kChannelsLast;
+    s.dst_step = last ? 1 : taps;
+    s.dst_tap = last ? s.cols : 1;
+    s.dst_row = s.cols * taps;
     return s;
 }
 

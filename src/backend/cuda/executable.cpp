@@ -40,6 +40,7 @@ Launches launches_of(const NodeContext& c) {
 bool is_product(OpKind op) { return ir::op_info(op).family == OpFamily::kProduct; }
 
 bool reads_filter(const ir::Node& node, size_t input) {
+    if (node.op == OpKind::kHadamard) return input == 4;
     return input == 1 && (node.op == OpKind::kConv2d || node.op == OpKind::kConv2dBackwardInput);
 }
 
@@ -327,11 +328,14 @@ private:
             return false;
         }
         NodeLaunches& last = nodes_.back();
-        if (!is_gradient_group(last.launches[0]) || !is_gradient_group(next.launches[0])) {
+        Launch& group = last.launches[0];
+        const Launch& own = next.launches[0];
+        if (overlap(last.writes, next.writes)) return false;
+        const bool layers = is_gradient_group(group) && is_gradient_group(own);
+        const bool factors = is_factor_group(group) && is_factor_group(own);
+        if (!(layers && join_gradients(group, own)) && !(factors && join_factors(group, own))) {
             return false;
         }
-        if (overlap(last.writes, next.writes)) return false;
-        if (!join_gradients(last.launches[0], next.launches[0])) return false;
         last.reads.insert(last.reads.end(), next.reads.begin(), next.reads.end());
         last.writes.insert(last.writes.end(), next.writes.begin(), next.writes.end());
         return true;
@@ -340,9 +344,15 @@ private:
     void finish_groups() {
         const DeviceInfo& info = session_.card->info();
         for (NodeLaunches& node : nodes_) {
-            if (node.launches.size() != 1 || !is_gradient_group(node.launches[0])) continue;
+            if (node.launches.size() != 1) continue;
+            Launch& launch = node.launches[0];
+            if (!is_gradient_group(launch) && !is_factor_group(launch)) continue;
             DeviceMemory& workspace = session_.gradient_workspace->reserved();
-            finish_gradients(info, workspace.address(), node.launches[0]);
+            if (is_gradient_group(launch)) {
+                finish_gradients(info, workspace.address(), launch);
+            } else {
+                finish_factors(info, workspace.address(), launch);
+            }
             node.writes.push_back({workspace.address(), workspace.size_bytes()});
         }
     }
@@ -537,7 +547,6 @@ DeviceMemory& GradientWorkspace::reserved() {
 size_t scratch_bytes(const DeviceInfo& device, const ir::Graph& graph, const ir::Node& node) {
     switch (ir::op_info(node.op).family) {
         case OpFamily::kProduct: return product_scratch(device, graph, node);
-        case OpFamily::kHadamard: return hadamard_scratch(device, graph, node);
         case OpFamily::kNorm: return norm_scratch(device, graph, node);
         case OpFamily::kAttention: return attention_scratch(device, graph, node);
         case OpFamily::kUpdate: return update_scratch(device, graph, node);

@@ -93,6 +93,7 @@ Launch single_gradient(const WeightGradientArgs& args, DType dtype) {
     p.points = args.points;
     p.accumulate = narrow<uint16_t>(args.accumulate);
     p.half = narrow<uint16_t>(args.half);
+    p.by_taps = narrow<uint16_t>(args.by_taps);
     p.alpha = args.alpha;
     p.row_taps = narrow<uint16_t>(args.row_taps);
     p.row_outs = narrow<uint16_t>(args.row_outs);

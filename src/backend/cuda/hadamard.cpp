@@ -1,7 +1,8 @@
 // Elementwise products of matrices of low rank, and the gradients of their factors.
 #include <algorithm>
+#include <cstring>
 
-#include "backend/cuda/internal/products.h"
+#include "backend/cuda/internal/gradient_group.h"
 #include "backend/cuda/kernels/hadamard_args.h"
 #include "base/check.h"
 
@@ -11,134 +12,233 @@ namespace {
 using ir::OpKind;
 
 constexpr int kStep = 64;
+constexpr int64_t kBlocksPerProcessor = 4;
 
 bool on_tensor_cores(const DeviceInfo& d, DType dtype) {
     return dtype != DType::kF32 && d.compute_major >= 8;
 }
 
-// Operands can be loaded 16 bytes at a time.
-bool is_vector(const NodeContext& c, int64_t first_rank, int64_t second_rank, int64_t cols) {
-    return first_rank % 8 == 0 && second_rank % 8 == 0 && cols % 8 == 0 &&
-           std::all_of(c.in.begin(), c.in.end(), [](DevicePtr p) { return is_aligned(p); });
-}
+int slices_of(int64_t rank) { return narrow<int>(ceil_div(rank, 16)); }
 
-Launch forward_launch(const NodeContext& c) {
-    const Shape& dst = c.output().shape;
-    HadamardArgs args;
-    args.a1 = c.in_ptr(0);
-    args.b1 = c.in_ptr(1);
-    args.a2 = c.in_ptr(2);
-    args.b2 = c.in_ptr(3);
-    args.dst = c.out_ptr();
-    args.rows = narrow<int>(dst[0]);
-    args.cols = narrow<int>(dst[1]);
-    args.rank1 = narrow<int>(c.input(0).shape[1]);
-    args.rank2 = narrow<int>(c.input(2).shape[1]);
-    args.alpha = static_cast<float>(c.node.attrs.alpha);
-    args.wide = dst[1] % 8 == 0 && is_aligned(c.out[0]) ? 1 : 0;
-    const char* suffix = suffix_of(c.output().dtype);
-    Launch launch;
-    launch.file = "hadamard";
-    if (on_tensor_cores(c.device, c.output().dtype)) {
-        launch.kernel =
-            is_vector(c, args.rank1, args.rank2, dst[1]) ? "hadamard_" : "hadamard_elements_";
-        launch.grid.x = narrow<uint32_t>(ceil_div(dst[0], kStep) * ceil_div(dst[1], kStep));
-        launch.block.x = static_cast<uint32_t>(kHadamardTile.threads());
-        launch.shared_bytes = static_cast<uint32_t>(kHadamardTile.shared_bytes());
-    } else {
-        launch.kernel = "hadamard_simt_";
-        launch.grid.x = narrow<uint32_t>(ceil_div(dst.num_elements(), kHadamardSimtThreads));
-        launch.block.x = kHadamardSimtThreads;
+// Of steps in shared memory; 0 where two of them have no room.
+int stages_of(const DeviceInfo& d, const HadamardRoom& room) {
+    int stages = kHadamardStages;
+    while (stages >= 2 && static_cast<size_t>(room.bytes(stages)) > d.shared_bytes_per_block) {
+        --stages;
     }
-    launch.kernel += suffix;
-    launch.set_args(args);
-    return launch;
+    return stages >= 2 ? stages : 0;
 }
 
-// How the axis that is summed over is cut: a few blocks for each multiprocessor, none of them
-// shorter than two steps.
+HadamardOrder order_of(const Shape& whole) {
+    HadamardOrder order;
+    if (whole.num_axes() == 4) order.taps = narrow<int>(whole[2] * whole[3]);
+    order.channels = narrow<int>(whole.num_elements() / whole[0] / order.taps);
+    return order;
+}
+
+// a [rows, rank] and b [rank, cols], inputs of the node.
+HadamardFactor left_factor(const NodeContext& c, int input) {
+    const int rank = narrow<int>(c.input(input).shape[1]);
+    const bool aligned = is_aligned(c.in_ptr(input));
+    return {
+        c.in_ptr(input), rank, aligned && rank % 8 == 0 ? 1 : 0, aligned && rank % 4 == 0 ? 1 : 0};
+}
+HadamardFactor right_factor(const NodeContext& c, int input, const HadamardOrder& order) {
+    const Shape& shape = c.input(input).shape;
+    const bool vector = order.taps == 1 && shape[1] % 8 == 0 && is_aligned(c.in_ptr(input));
+    return {c.in_ptr(input), narrow<int>(shape[0]), vector ? 1 : 0};
+}
+
+// How the axis along which a block goes is cut: a few blocks for each multiprocessor, none of them
+// shorter than `least` steps.
 struct Cut {
     int64_t tiles = 0;
     int64_t splits = 1;
     int64_t steps_per_split = 0;
-    [[nodiscard]] size_t partial_bytes() const {
-        constexpr size_t kTileBytes = sizeof(float) * kHadamardOwn * kStep;
-        return splits == 1 ? 0 : static_cast<size_t>(tiles * splits) * kTileBytes;
-    }
 };
-Cut cut_of(const DeviceInfo& d, const ir::Graph& g, const ir::Node& n) {
-    constexpr int64_t kBlocksPerProcessor = 4;
-    constexpr int64_t kLeastSteps = 2;
-    const Shape& own = g.value(n.inputs[0]).shape;
-    const bool by_rows = !n.attrs.transpose_weight;
-    const int64_t rank = g.value(n.inputs[3]).shape[by_rows ? 0 : 1];
-    const int64_t steps = ceil_div(own[by_rows ? 1 : 0], kStep);
+Cut cut_of(const DeviceInfo& d, int64_t tiles, int64_t steps, int64_t least) {
+    const int64_t wanted = std::clamp<int64_t>(kBlocksPerProcessor * d.num_multiprocessors / tiles,
+                                               1,
+                                               std::max<int64_t>(1, steps / least));
     Cut cut;
-    cut.tiles = ceil_div(own[by_rows ? 0 : 1], kStep) * ceil_div(rank, kHadamardOwn);
-    const int64_t wanted =
-        std::clamp<int64_t>(kBlocksPerProcessor * d.num_multiprocessors / cut.tiles,
-                            1,
-                            std::max<int64_t>(1, steps / kLeastSteps));
+    cut.tiles = tiles;
     cut.steps_per_split = ceil_div(steps, wanted);
     cut.splits = ceil_div(steps, cut.steps_per_split);
     return cut;
 }
 
-Launch backward_launch(const NodeContext& c) {
-    const Shape& own = c.input(0).shape;
-    const bool by_rows = !c.node.attrs.transpose_weight;
-    HadamardBackwardArgs args;
-    args.d = c.in_ptr(0);
-    args.a = c.in_ptr(1);
-    args.b = c.in_ptr(2);
-    args.partner = c.in_ptr(3);
-    args.dst = c.out_ptr<float>();
-    args.rows = narrow<int>(own[0]);
-    args.cols = narrow<int>(own[1]);
-    args.rank = narrow<int>(c.input(1).shape[1]);
-    args.own_rank = narrow<int>(c.input(3).shape[by_rows ? 0 : 1]);
-    args.accumulate = c.node.attrs.accumulate ? 1 : 0;
+Launch forward_launch(const NodeContext& c) {
+    const Shape& dst = c.output().shape;
+    HadamardArgs args;
+    args.order = order_of(dst);
+    args.a1 = left_factor(c, 0);
+    args.b1 = right_factor(c, 1, args.order);
+    args.a2 = left_factor(c, 2);
+    args.b2 = right_factor(c, 3, args.order);
+    if (c.has_input(4)) args.addend = c.in_ptr(4);
+    args.dst = c.out_ptr();
+    args.rows = narrow<int>(dst[0]);
+    args.cols = narrow<int>(dst.num_elements() / dst[0]);
     args.alpha = static_cast<float>(c.node.attrs.alpha);
-    args.pairs = own[1] % 2 == 0 && c.in[0] % 4 == 0 ? 1 : 0;
-    const DType dtype = c.input(0).dtype;
-    const std::string side = by_rows ? "rows_" : "columns_";
+    args.wide =
+        args.order.channels % 8 == 0 && is_aligned(args.dst) && is_aligned(args.addend) ? 1 : 0;
+    args.steps = args.order.steps();
+    args.slices = slices_of(std::max(args.a1.rank, args.a2.rank));
+    const HadamardRoom room = hadamard_room(args.slices);
+    args.stages = stages_of(c.device, room);
     Launch launch;
     launch.file = "hadamard";
-    if (on_tensor_cores(c.device, dtype)) {
-        const Cut cut = cut_of(c.device, c.graph, c.node);
+    if (on_tensor_cores(c.device, c.output().dtype) && args.stages > 0) {
+        const Cut cut = cut_of(c.device, ceil_div(args.rows, kStep), args.steps, 1);
         args.steps_per_split = narrow<int>(cut.steps_per_split);
-        args.split.count = narrow<int>(cut.splits);
-        if (cut.splits > 1) {
-            LORA_CHECK(cut.tiles <= most_split_tiles(c.device), "more tiles than counters");
-            args.split.partial = reinterpret_cast<float*>(c.scratch);
-            args.split.arrivals = reinterpret_cast<unsigned*>(c.arrivals);
-        }
-        const bool vector = is_vector(c, args.rank, args.own_rank, own[1]);
-        launch.kernel = "hadamard_backward_" + side + (vector ? "" : "elements_");
+        launch.kernel = "hadamard_";
         launch.grid.x = narrow<uint32_t>(cut.tiles);
         launch.grid.z = narrow<uint32_t>(cut.splits);
-        launch.block.x = static_cast<uint32_t>(kHadamardTile.threads());
-        launch.shared_bytes = kHadamardBackwardBytes;
+        launch.block.x = kHadamardThreads;
+        launch.shared_bytes = static_cast<uint32_t>(room.bytes(args.stages));
     } else {
-        launch.kernel = "hadamard_backward_simt_" + side;
+        launch.file = "hadamard_simt";
+        launch.kernel = "hadamard_simt_";
+        launch.grid.x = narrow<uint32_t>(ceil_div(dst.num_elements(), kHadamardSimtThreads));
         launch.block.x = kHadamardSimtThreads;
-        if (by_rows) {
-            launch.grid.x = narrow<uint32_t>(own[0]);
-        } else {
-            launch.grid.x = narrow<uint32_t>(ceil_div(own[1], kHadamardSimtThreads));
-            launch.grid.y = narrow<uint32_t>(ceil_div(args.own_rank, kHadamardSimtOwn));
-        }
     }
-    launch.kernel += suffix_of(dtype);
+    launch.kernel += suffix_of(c.output().dtype);
+    launch.set_args(args);
+    return launch;
+}
+
+// Of a group: which kernel, by the ranks of a block.
+int own_ranks(int64_t own_rank) { return own_rank <= 16 ? 16 : 32; }
+
+int64_t most_blocks(const DeviceInfo& d) { return kBlocksPerProcessor * d.num_multiprocessors; }
+
+HadamardBackwardGroup group_of(const Launch& launch) {
+    HadamardBackwardGroup group;
+    LORA_CHECK(launch.args.size() == sizeof(group), "not a group of factors' gradients");
+    std::memcpy(&group, launch.args.data(), sizeof(group));
+    return group;
+}
+
+int64_t num_tiles(const HadamardBackwardArgs& p) {
+    const int64_t along = p.by_rows != 0 ? ceil_div(p.rows, kStep) : p.order.steps();
+    return along * ceil_div(p.own_rank, own_ranks(p.own_rank));
+}
+
+// The steps of a block: all blocks together are about two for each place on the card, and what is
+// split has room for its partial sums.
+int steps_of_block(const DeviceInfo& d, const HadamardBackwardGroup& group) {
+    constexpr int64_t kLeastSteps = 2;
+    const int64_t most = 2 * most_blocks(d);
+    int64_t total = 0;
+    for (int i = 0; i < group.count; ++i) {
+        total += num_tiles(group.problem[i]) * group.problem[i].steps;
+    }
+    int64_t steps = std::max(kLeastSteps, ceil_div(total, most));
+    for (;; steps += (steps + 7) / 8) {
+        int64_t split_blocks = 0;
+        for (int i = 0; i < group.count; ++i) {
+            const HadamardBackwardArgs& p = group.problem[i];
+            if (p.steps > steps) split_blocks += num_tiles(p) * ceil_div(p.steps, steps);
+        }
+        if (split_blocks <= most) return narrow<int>(steps);
+    }
+}
+
+Launch backward_launch(const NodeContext& c) {
+    HadamardBackwardArgs args;
+    const Shape& whole = c.input(0).shape;
+    const bool by_rows = !c.node.attrs.transpose_weight;
+    args.order = order_of(whole);
+    args.d = c.in_ptr(0);
+    args.a = left_factor(c, 1);
+    args.b = right_factor(c, 2, args.order);
+    args.partner = by_rows ? right_factor(c, 3, args.order) : left_factor(c, 3);
+    args.dst = c.out_ptr<float>();
+    args.rows = narrow<int>(whole[0]);
+    args.cols = narrow<int>(whole.num_elements() / whole[0]);
+    args.own_rank = narrow<int>(c.input(3).shape[by_rows ? 0 : 1]);
+    args.steps = by_rows ? args.order.steps() : narrow<int>(ceil_div(args.rows, kStep));
+    args.by_rows = by_rows ? 1 : 0;
+    args.wide = args.order.channels % 8 == 0 && is_aligned(args.d) ? 1 : 0;
+    args.accumulate = c.node.attrs.accumulate ? 1 : 0;
+    args.alpha = static_cast<float>(c.node.attrs.alpha);
+    args.slices = slices_of(args.a.rank);
+    const int own = own_ranks(args.own_rank);
+    const HadamardRoom room = hadamard_backward_room(args.slices, own);
+    args.stages = stages_of(c.device, room);
+    const DType dtype = c.input(0).dtype;
+    Launch launch;
+    launch.file = "hadamard";
+    if (on_tensor_cores(c.device, dtype) && args.stages > 0) {
+        launch.kernel = "hadamard_backward_" + std::to_string(own) + "_" + suffix_of(dtype);
+        launch.block.x = kHadamardThreads;
+        launch.shared_bytes = static_cast<uint32_t>(room.bytes(args.stages));
+        HadamardBackwardGroup group;
+        group.count = 1;
+        group.problem[0] = args;
+        launch.set_args(group);
+        return launch;
+    }
+    launch.file = "hadamard_simt";
+    launch.kernel = std::string("hadamard_backward_simt_") + (by_rows ? "rows_" : "columns_") +
+                    suffix_of(dtype);
+    launch.block.x = kHadamardSimtThreads;
+    if (by_rows) {
+        launch.grid.x = static_cast<uint32_t>(args.rows);
+    } else {
+        launch.grid.x = narrow<uint32_t>(ceil_div(args.cols, kHadamardSimtThreads));
+        launch.grid.y = narrow<uint32_t>(ceil_div(args.own_rank, kHadamardSimtOwn));
+    }
     launch.set_args(args);
     return launch;
 }
 
 }  // namespace
 
-size_t hadamard_scratch(const DeviceInfo& d, const ir::Graph& g, const ir::Node& n) {
-    if (n.op == OpKind::kHadamard || !on_tensor_cores(d, g.value(n.inputs[0]).dtype)) return 0;
-    return cut_of(d, g, n).partial_bytes();
+bool is_factor_group(const Launch& launch) {
+    return launch.file == "hadamard" && launch.args.size() == sizeof(HadamardBackwardGroup);
+}
+
+bool join_factors(Launch& launch, const Launch& other) {
+    if (launch.kernel != other.kernel) return false;
+    HadamardBackwardGroup group = group_of(launch);
+    const HadamardBackwardGroup added = group_of(other);
+    if (group.count + added.count > kMostHadamards) return false;
+    std::copy_n(added.problem, added.count, group.problem + group.count);
+    group.count += added.count;
+    launch.shared_bytes = std::max(launch.shared_bytes, other.shared_bytes);
+    launch.set_args(group);
+    return true;
+}
+
+void finish_factors(const DeviceInfo& d, DevicePtr workspace, Launch& launch) {
+    HadamardBackwardGroup group = group_of(launch);
+    const int steps = steps_of_block(d, group);
+    auto* arrivals = reinterpret_cast<unsigned*>(workspace);
+    DevicePtr partial = workspace + static_cast<DevicePtr>(round_up(
+                                        static_cast<int64_t>(gradient_counter_bytes(d)), 256));
+    int64_t blocks = 0;
+    for (int i = 0; i < group.count; ++i) {
+        HadamardBackwardArgs& p = group.problem[i];
+        const int64_t tiles = num_tiles(p);
+        p.steps_per_split = steps;
+        p.split.count = narrow<int>(ceil_div(p.steps, steps));
+        if (p.split.count > 1) {
+            p.split.arrivals = arrivals;
+            p.split.partial = reinterpret_cast<float*>(partial);
+            arrivals += tiles;
+            const size_t tile_bytes =
+                sizeof(float) * static_cast<size_t>(kStep * own_ranks(p.own_rank));
+            partial += static_cast<size_t>(tiles * p.split.count) * tile_bytes;
+        }
+        group.first_block[i] = narrow<int>(blocks);
+        blocks += tiles * p.split.count;
+    }
+    group.first_block[group.count] = narrow<int>(blocks);
+    LORA_CHECK(partial <= workspace + gradient_workspace_bytes(d),
+               "partial sums beyond their room");
+    launch.grid = {narrow<uint32_t>(blocks), 1, 1};
+    launch.set_args(group);
 }
 
 Launches hadamard_launches(const NodeContext& c) {

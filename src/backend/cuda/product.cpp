@@ -153,7 +153,8 @@ Form conv_form(const DeviceInfo& d, const ir::Graph& g, const ir::Node& n) {
         }
     }
     const ir::Value& filter = g.value(ir::storage_of(g, n.inputs[1]));
-    const bool lies_so = filter.kind == ir::ValueKind::kWeight || is_unpacked_filter(g, filter);
+    const bool lies_so = w.layout == ir::Layout::kChannelsLast ||
+                         filter.kind == ir::ValueKind::kWeight || is_unpacked_filter(g, filter);
     if (taps > 1 && !lies_so) f.reordered = w.shape.num_elements();
     set_slots(g, n, forward ? 2 : -1, forward ? 3 : 2, f);
     return f;
@@ -180,6 +181,7 @@ Form gradient_form(const ir::Graph& g, const ir::Node& n) {
     a.points = narrow<int>(points);
     a.accumulate = attrs.accumulate ? 1 : 0;
     a.half = g.value(n.outputs[0]).dtype == DType::kF32 ? 0 : 1;
+    a.by_taps = attrs.layout == ir::Layout::kChannelsLast ? 1 : 0;
     a.alpha = static_cast<float>(attrs.alpha);
     a.width = a.out_width = a.points;
     f.shape.kind = ProductKind::kGradientPlain;
@@ -436,6 +438,7 @@ Launches thin_gradient_launches(const NodeContext& c, const Form& form) {
     args.points = narrow<int>(spread.points);
     args.accumulate = g.accumulate;
     args.half = g.half;
+    args.by_taps = g.by_taps;
     args.alpha = g.alpha;
     args.row_taps = g.taps;
     args.row_outs = g.out;

@@ -106,8 +106,10 @@ void scatter_patches(const ConvShape& shape,
     });
 }
 
-// [O, I, kh, kw] <-> [O, kh, kw, I].
-Doubles channels_innermost(const ConvShape& shape, const Doubles& w) {
+// A filter, of either layout, as [O, kh, kw, I].
+Doubles channels_innermost(const ConvShape& shape, const NodeRun& run) {
+    Doubles w = run.load(1);
+    if (run.input(1).layout == ir::Layout::kChannelsLast) return w;
     Doubles result(w.size());
     const int64_t taps = shape.kernel_height * shape.kernel_width;
     for (int64_t o = 0; o < shape.out_channels; ++o) {
@@ -121,6 +123,7 @@ Doubles channels_innermost(const ConvShape& shape, const Doubles& w) {
     return result;
 }
 
+// [O, kh, kw, I] -> [O, I, kh, kw].
 Doubles channels_before_taps(const ConvShape& shape, const Doubles& w) {
     Doubles result(w.size());
     const int64_t taps = shape.kernel_height * shape.kernel_width;
@@ -176,7 +179,7 @@ void linear_backward_weight(const NodeRun& run) {
 void conv2d(const NodeRun& run) {
     const ConvShape shape(run.input(0).shape, run.input(1).shape, run.output(0).shape, run.attrs());
     const Doubles x = run.load(0);
-    const Doubles w = channels_innermost(shape, run.load(1));
+    const Doubles w = channels_innermost(shape, run);
     Doubles y = run.zeros_like_output(0);
     Doubles patches;
     for (int64_t first = 0; first < shape.num_pixels(); first += kPixelsPerBlock) {
@@ -193,7 +196,7 @@ void conv2d(const NodeRun& run) {
 void conv2d_backward_input(const NodeRun& run) {
     const ConvShape shape(run.output(0).shape, run.input(1).shape, run.input(0).shape, run.attrs());
     const Doubles dy = run.load(0);
-    const Doubles w = channels_innermost(shape, run.load(1));
+    const Doubles w = channels_innermost(shape, run);
     Doubles dx = run.zeros_like_output(0);
     Doubles patches;
     for (int64_t first = 0; first < shape.num_pixels(); first += kPixelsPerBlock) {
@@ -222,7 +225,8 @@ void conv2d_backward_weight(const NodeRun& run) {
                      dw.data());
     }
     for (double& value : dw) value *= run.attrs().alpha;
-    run.store(0, channels_before_taps(shape, dw));
+    const bool last = run.output(0).layout == ir::Layout::kChannelsLast;
+    run.store(0, last ? dw : channels_before_taps(shape, dw));
 }
 
 }  // namespace lora::reference::ops

@@ -116,7 +116,7 @@ ValueType conv2d_backward_weight(const Graph& graph, const Node& node) {
             "gradient and image do not fit");
     return {gradient_type(x.dtype, node),
             Shape{dy.shape[1], x.shape[1], node.attrs.kernel[0], node.attrs.kernel[1]},
-            Layout::kRowMajor};
+            node.attrs.layout};
 }
 
 }  // namespace

@@ -43,8 +43,9 @@ struct Branch {
 [[nodiscard]] ValueId ia3_linear(const Branch& branch, ValueId x, ValueId y);
 [[nodiscard]] ValueId ia3_conv(const Branch& branch, const LoraConv& conv, ValueId x, ValueId y);
 
-// LoHa's change of the weight [out, in * k * k], with the branch's scale.
-[[nodiscard]] ValueId loha_change(const Branch& branch);
+// LoHa's change of the weight [out, in * k * k], with the branch's scale; plus `weight`
+// [out, in(, k, k)] unless that is kNoValue, whose shape the result then has.
+[[nodiscard]] ValueId loha_change(const Branch& branch, ValueId weight = ir::kNoValue);
 // Z[p, q, k] = sum over m, n of t[m, n, k] a[m, p] b[n, q] as a product of two: the core t
 // [r, r, k, k] goes into the right factor b [r, in], which is small. -> [r, in * k * k]
 [[nodiscard]] ValueId tucker_right(const Branch& branch, std::string_view t, ValueId right);

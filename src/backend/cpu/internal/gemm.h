@@ -70,7 +70,8 @@ struct GradientShape {
     int64_t rows = 0;      // m: columns of a
     int64_t cols = 0;      // n: columns of b
     int64_t dst_row = 0;   // elements from dst row to row
-    int64_t dst_step = 1;  // from column to column; tap i starts at element i
+    int64_t dst_step = 1;  // from column to column
+    int64_t dst_tap = 1;   // from tap to tap
 };
 
 struct GradientOperands {

@@ -117,7 +117,6 @@ using ScratchFunction = size_t(const DeviceInfo& d, const ir::Graph& g, const ir
 [[nodiscard]] ScratchFunction norm_scratch;
 [[nodiscard]] ScratchFunction attention_scratch;
 [[nodiscard]] ScratchFunction product_scratch;
-[[nodiscard]] ScratchFunction hadamard_scratch;
 [[nodiscard]] ScratchFunction loss_scratch;
 [[nodiscard]] ScratchFunction update_scratch;
 

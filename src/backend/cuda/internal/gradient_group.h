@@ -1,7 +1,7 @@
 // Gradients of linear layers in groups: one launch for many (kernels/wgrad_group.cu). A node alone
 // gives a group of one; neighbours are then put together, and only then it is decided how the sums
 // are split, so that the whole group fills the card.
-// Used by product.cpp (single_gradient) and executable.cpp (the rest).
+// Used by product.cpp (single_gradient), hadamard.cpp and executable.cpp (the rest).
 #pragma once
 
 #include <span>
@@ -29,5 +29,10 @@ namespace lora::cuda {
 [[nodiscard]] size_t gradient_counter_bytes(const DeviceInfo& d);
 // Splits the sums and sets the grid: the launch is complete.
 void finish_gradients(const DeviceInfo& d, DevicePtr workspace, Launch& launch);
+
+// The same for the gradients of LoHa's factors (hadamard.cpp, kernels/hadamard.cu).
+[[nodiscard]] bool is_factor_group(const Launch& launch);
+[[nodiscard]] bool join_factors(Launch& launch, const Launch& other);
+void finish_factors(const DeviceInfo& d, DevicePtr workspace, Launch& launch);
 
 }  // namespace lora::cuda

@@ -1,282 +1,483 @@
 // Elementwise products of matrices of low rank (LoHa), and the gradients of their factors. The
-// products live in registers; of [rows, cols] only dst is written, or d read.
-//   hadamard[_elements]_<bf16|f16>                          kHadamardTile a block
-//   hadamard_backward_<rows|columns>[_elements]_<bf16|f16>  64 rows (columns) of d and kHadamardOwn
-//                                       ranks a block, the other axis in steps of 64 and in splits
-//   hadamard_simt_<f32|f16>, hadamard_backward_simt_<rows|columns>_<f32|f16>  any card
-// Types   bf16 or f16 in (f32: simt), fp32 accumulated; own is rounded to the input's type.
-// Needs   without _elements: ranks and cols in multiples of 8, addresses of 16 bytes.
+// products live in registers; of [rows, cols] only dst is written, and the addend or d read.
+//   hadamard_<bf16|f16>                               64 rows a block, columns in steps of 64
+//   hadamard_backward_<16|32>_<bf16|f16>  many gradients: 64 rows (or columns) of a d and so many
+//   of
+//                                       the factor's ranks a block, the other axis in steps of 64
+//   For other types and cards: hadamard_simt.cu.
+// Types   bf16 or f16 in, fp32 accumulated; own = d * (a b) is rounded to the input's type.
+// Launch  grid {tiles, 1, splits}, or {first_block[count]}; kHadamardThreads, shared bytes of
+//         hadamard_args.h.
 // Cases   tests/support/cases/hadamard.cpp
-#include "backend/cuda/kernels/gemm.cuh"
-#include "backend/cuda/kernels/hadamard_args.h"
+#include "backend/cuda/kernels/gemm_depth_load.cuh"
+#include "backend/cuda/kernels/hadamard.cuh"
+#include "backend/cuda/kernels/split_sum.cuh"
 
 namespace lora::cuda {
 
-constexpr int kThreads = kHadamardTile.threads();
+// Up to 64 columns side by side, all of one tap: the step-th such piece.
+struct Columns {
+    int at;     // the first one's
+    int place;  // and its column in the factors, the next `taps` further
+    int count;
 
-struct Factors {
-    const void* a;
-    const void* b;
-    int rows;
-    int cols;
-    int rank;
+    __device__ __forceinline__ Columns(const HadamardOrder& order, int step) {
+        const int per_tap = (order.channels + 63) / 64;
+        const int tap = step / per_tap;
+        const int channel = (step - tap * per_tap) * 64;
+        at = tap * order.channels + channel;
+        place = channel * order.taps + tap;
+        count = min(64, order.channels - channel);
+    }
 };
 
-// The tile of a b from (row, column) on. Ends with shared memory in use: a barrier must follow.
-template <typename T, bool kByElements>
-__device__ __forceinline__ void multiply_factors(WarpSums<kHadamardTile>& sums,
-                                                 const Factors& f,
-                                                 int row,
-                                                 int column) {
-    ProductArgs left;
-    left.b = f.a;
-    left.b_stride_n = f.rank;
-    left.n = f.rows;
-    RightLoader<T, kHadamardTile, kByElements> from_a(left, row, 0);
-    DepthLoader<T, kHadamardTile.columns, kHadamardTile.depth, kThreads, kByElements> from_b(
-        static_cast<const T*>(f.b), {f.rank, 0, f.cols}, column, f.cols, 0);
-    const int count = (f.rank + kHadamardTile.depth - 1) / kHadamardTile.depth;
-    sum_steps<T, kHadamardTile, false, true>(sums, count, [&](uint32_t stage) {
-        from_a.load(left, f.rank, stage);
-        from_b.load(f.rank, stage + kHadamardTile.left_bytes());
-    });
-}
-
-template <typename T, bool kByElements>
-__device__ __forceinline__ void hadamard(const HadamardArgs& p) {
-    using Sums = WarpSums<kHadamardTile>;
-    const TilePosition first = tile_position(
-        static_cast<int>(blockIdx.x), p.rows, p.cols, kHadamardTile.rows, kHadamardTile.columns);
-    Sums sums;
-    multiply_factors<T, kByElements>(
-        sums, {p.a1, p.b1, p.rows, p.cols, p.rank1}, first.row, first.column);
-    __syncthreads();
-    Sums second;
-    multiply_factors<T, kByElements>(
-        second, {p.a2, p.b2, p.rows, p.cols, p.rank2}, first.row, first.column);
-    __syncthreads();
-#pragma unroll
-    for (int i = 0; i < Sums::kRowTiles; ++i) {
-#pragma unroll
-        for (int j = 0; j < Sums::kColumnTiles; ++j) {
-#pragma unroll
-            for (int e = 0; e < 4; ++e) sums.at[i][j][e] *= second.at[i][j][e];
-        }
-    }
-    ProductArgs out;
-    out.dst = p.dst;
-    out.m = p.rows;
-    out.n = out.ldd = p.cols;
-    out.alpha = p.alpha;
-    out.wide = p.wide;
-    const ProductPart<false> whole(out, {});
-    store_sums<T, kHadamardTile>(whole, sums, first, reinterpret_cast<float*>(dynamic_shared()));
-}
-
-// d's elements where a thread has its sums: pairs side by side.
 template <typename T>
-struct OwnPairs {
-    using Sums = WarpSums<kHadamardTile>;
-    Vector<T, 2> at[Sums::kRowTiles][Sums::kColumnTiles][2];
+__device__ __forceinline__ void store_element(uint32_t dst, T value) {
+    uint16_t bits;
+    memcpy(&bits, &value, sizeof(bits));
+    asm volatile("st.shared.u16 [%0], %1;" ::"r"(dst), "h"(bits) : "memory");
+}
 
-    __device__ __forceinline__ void load(const HadamardBackwardArgs& p, int row, int column) {
-        const int lane = static_cast<int>(threadIdx.x) % 32;
-        const T* d = static_cast<const T*>(p.d);
-#pragma unroll
-        for (int i = 0; i < Sums::kRowTiles; ++i) {
-#pragma unroll
-            for (int j = 0; j < Sums::kColumnTiles; ++j) {
-#pragma unroll
-                for (int half = 0; half < 2; ++half) {
-                    const int y =
-                        row + warp_first_row<kHadamardTile>() + i * 16 + lane / 4 + half * 8;
-                    const int x =
-                        column + warp_first_column<kHadamardTile>() + j * 8 + lane % 4 * 2;
-                    const T* from = d + static_cast<int64_t>(y) * p.cols + x;
-                    Vector<T, 2>& pair = at[i][j][half];
-                    if (p.pairs != 0 && y < p.rows && x < p.cols) {
-                        pair = *reinterpret_cast<const Vector<T, 2>*>(from);
-                    } else {
-#pragma unroll
-                        for (int e = 0; e < 2; ++e) {
-                            pair.at[e] =
-                                y < p.rows && x + e < p.cols ? from[e] : from_float<T>(0.0F);
-                        }
-                    }
-                }
+__device__ __forceinline__ void clear_shared(uint32_t from, int bytes) {
+#pragma unroll 1
+    for (int i = static_cast<int>(threadIdx.x) * 16; i < bytes; i += kHadamardThreads * 16) {
+        store_16(from + i, make_uint4(0, 0, 0, 0));
+    }
+}
+
+// What blocks bring into shared memory, in pieces of 64 rows or columns by 16 ranks
+// (kHadamardSliceBytes) and in squares of 64 x 64. What lies past an edge of the rows and columns
+// is zero; ranks past the last stay as they were cleared.
+
+// Ranks [first, first + ranks) of some columns of b [rank, cols]: a row of 64 a rank.
+template <typename T>
+__device__ __forceinline__ void load_right(uint32_t dst,
+                                           const HadamardFactor& b,
+                                           const HadamardOrder& order,
+                                           int cols,
+                                           int first,
+                                           int ranks,
+                                           const Columns& columns) {
+    const int count = min(ranks, b.rank - first);
+    const T* from = static_cast<const T*>(b.at) + static_cast<int64_t>(first) * cols;
+    if (b.vector != 0) {
+        const int unit = static_cast<int>(threadIdx.x) % 8;
+        const bool valid = unit * 8 < columns.count;
+        int row = static_cast<int>(threadIdx.x) / 8;
+        const T* at = from + static_cast<int64_t>(row) * cols + columns.at + unit * 8;
+#pragma unroll 1
+        for (; row < count; row += kHadamardThreads / 8) {
+            copy_16(dst + unit_offset<8>(row, unit), valid ? at : from, valid);
+            at += static_cast<int64_t>(kHadamardThreads / 8) * cols;
+        }
+        return;
+    }
+    const int x = static_cast<int>(threadIdx.x) % 64;
+    const bool valid = x < columns.count;
+    int row = static_cast<int>(threadIdx.x) / 64;
+    const T* at = from + static_cast<int64_t>(row) * cols + columns.place + x * order.taps;
+#pragma unroll 2
+    for (; row < count; row += kHadamardThreads / 64) {
+        store_element(dst + unit_offset<8>(row, x / 8) + x % 8 * 2,
+                      valid ? *at : from_float<T>(0.0F));
+        at += static_cast<int64_t>(kHadamardThreads / 64) * cols;
+    }
+}
+
+// Ranks [first, first + ranks) of 64 rows of a [rows, rank], in slices of 16.
+template <typename T>
+__device__ __forceinline__ void load_left(
+    uint32_t dst, const HadamardFactor& a, int rows, int first, int ranks, int first_row) {
+    const int y = static_cast<int>(threadIdx.x) % 64;
+    const bool inside = first_row + y < rows;
+    const int count = min(ranks, a.rank - first);
+    const T* from = static_cast<const T*>(a.at);
+    const T* row = from + static_cast<int64_t>(inside ? first_row + y : 0) * a.rank + first;
+#pragma unroll 1
+    for (int unit = static_cast<int>(threadIdx.x) / 64; unit * 8 < count;
+         unit += kHadamardThreads / 64) {
+        const uint32_t to = dst + unit / 2 * kHadamardSliceBytes + unit_offset<2>(y, unit % 2);
+        const T* at = row + unit * 8;
+        if (a.vector != 0) {
+            copy_16(to, at, inside);
+        } else if (a.halves != 0) {
+            copy_8(to, at, inside);
+            if (unit * 8 + 4 < count) copy_8(to + 8, at + 4, inside);
+        } else {
+            const int left = min(8, count - unit * 8);
+#pragma unroll 1
+            for (int e = 0; e < left; ++e) {
+                store_element(to + e * 2, inside ? at[e] : from_float<T>(0.0F));
             }
         }
     }
+}
 
-    // own = d * sums as a tile [64, 64] at `dst`.
-    __device__ __forceinline__ void store_own(const Sums& sums, uint32_t dst) const {
-        const int lane = static_cast<int>(threadIdx.x) % 32;
+// 64 rows, from `row` on, of some columns of a matrix [rows, cols].
+template <typename T>
+__device__ __forceinline__ void load_square(uint32_t dst,
+                                            const void* matrix,
+                                            bool vector,
+                                            int rows,
+                                            int cols,
+                                            int row,
+                                            const Columns& columns) {
+    const T* from = static_cast<const T*>(matrix);
+    if (vector) {
+        const int unit = static_cast<int>(threadIdx.x) % 8;
+        const int first = static_cast<int>(threadIdx.x) / 8;
+        const bool inside = unit * 8 < columns.count;
+        const T* at = from + static_cast<int64_t>(row + first) * cols + columns.at + unit * 8;
 #pragma unroll
-        for (int i = 0; i < Sums::kRowTiles; ++i) {
+        for (int y = 0; y < 64; y += kHadamardThreads / 8) {
+            const bool valid = inside && row + first + y < rows;
+            copy_16(dst + unit_offset<8>(first + y, unit),
+                    valid ? at + static_cast<int64_t>(y) * cols : from,
+                    valid);
+        }
+        return;
+    }
+    const int x = static_cast<int>(threadIdx.x) % 64;
+#pragma unroll 1
+    for (int y = static_cast<int>(threadIdx.x) / 64; y < 64; y += kHadamardThreads / 64) {
+        const bool valid = row + y < rows && x < columns.count;
+        store_element(dst + unit_offset<8>(y, x / 8) + x % 8 * 2,
+                      valid ? from[static_cast<int64_t>(row + y) * cols + columns.at + x]
+                            : from_float<T>(0.0F));
+    }
+}
+
+// The addresses that a lane gives ldmatrix for the four 8 x 8 matrices of 16 x 16 elements: `low`
+// within one, `second` and `third` which half.
+struct MatrixLane {
+    int low = static_cast<int>(threadIdx.x) % 8;
+    int second = static_cast<int>(threadIdx.x) / 8 % 2;
+    int third = static_cast<int>(threadIdx.x) % 32 / 16;
+};
+
+// Left operands of Mma, [16, 16 ranks] from `at` on: rows of a slice, or columns of rows of ranks.
+template <bool kByRank>
+__device__ __forceinline__ void left_operand(
+    uint32_t (&a)[4], uint32_t tile, int slice, int at, const MatrixLane& lane) {
+    const uint32_t from = tile + slice * kHadamardSliceBytes;
+    const int offset = kByRank ? unit_offset<8>(lane.low + lane.third * 8, at / 8 + lane.second)
+                               : unit_offset<2>(at + lane.low + lane.second * 8, lane.third);
+    load_4_matrices<kByRank>(a, from + offset);
+}
+
+// Right operands [16 ranks, 16 of the other axis from `at` on], two of 8.
+template <bool kByRank>
+__device__ __forceinline__ void right_operand(
+    uint32_t (&b)[4], uint32_t tile, int slice, int at, const MatrixLane& lane) {
+    const uint32_t from = tile + slice * kHadamardSliceBytes;
+    const int offset = kByRank ? unit_offset<8>(lane.low + lane.second * 8, at / 8 + lane.third)
+                               : unit_offset<2>(at + lane.low + lane.third * 8, lane.second);
+    load_4_matrices<kByRank>(b, from + offset);
+}
+
+// Right operands of the sum over the other axis: [16 of it from `at` on, 16 ranks].
+template <bool kByRank>
+__device__ __forceinline__ void partner_operand(
+    uint32_t (&b)[4], uint32_t tile, int slice, int at, const MatrixLane& lane) {
+    const uint32_t from = tile + slice * kHadamardSliceBytes;
+    const int offset = kByRank ? unit_offset<8>(lane.low + lane.third * 8, at / 8 + lane.second)
+                               : unit_offset<2>(at + lane.low + lane.second * 8, lane.third);
+    load_4_matrices<!kByRank>(b, from + offset);
+}
+
+// One of two matrices whose product is wanted, fixed for a block: 16 rows (or columns) a warp.
+template <bool kByRank>
+struct FixedFactor {
+    static constexpr int kHeld = 2;  // slices in registers
+    uint32_t tile;
+    int slices;
+    int at;
+    uint32_t held[kHeld][4];
+
+    __device__ __forceinline__ void hold(uint32_t from, int count, const MatrixLane& lane) {
+        tile = from;
+        slices = count;
+        at = static_cast<int>(threadIdx.x) / 32 * 16;
 #pragma unroll
-            for (int j = 0; j < Sums::kColumnTiles; ++j) {
+        for (int s = 0; s < kHeld; ++s) {
+            if (s < slices) left_operand<kByRank>(held[s], tile, s, at, lane);
+        }
+    }
+
+    // [16, 16] of its product with the moving factor's tile, from x of the other axis on.
+    template <typename T>
+    __device__ __forceinline__ void multiply(float (&sums)[2][4],
+                                             uint32_t moving,
+                                             int x,
+                                             const MatrixLane& lane) const {
 #pragma unroll
-                for (int half = 0; half < 2; ++half) {
-                    const int y = warp_first_row<kHadamardTile>() + i * 16 + lane / 4 + half * 8;
-                    const int x = warp_first_column<kHadamardTile>() + j * 8 + lane % 4 * 2;
-                    const Vector<T, 2>& pair = at[i][j][half];
-                    const uint32_t bits =
-                        Mma<T>::pair(to_float(pair.at[0]) * sums.at[i][j][half * 2],
-                                     to_float(pair.at[1]) * sums.at[i][j][half * 2 + 1]);
-                    const uint32_t to = dst + unit_offset<8>(y, x / 8) + x % 8 * 2;
-                    asm volatile("st.shared.u32 [%0], %1;" ::"r"(to), "r"(bits) : "memory");
-                }
-            }
+        for (int i = 0; i < 2; ++i) {
+#pragma unroll
+            for (int e = 0; e < 4; ++e) sums[i][e] = 0.0F;
+        }
+        const auto add = [&](const uint32_t(&a)[4], int s) {
+            uint32_t b[4];
+            right_operand<!kByRank>(b, moving, s, x, lane);
+            Mma<T>::depth_16(sums[0], a, b[0], b[1]);
+            Mma<T>::depth_16(sums[1], a, b[2], b[3]);
+        };
+#pragma unroll
+        for (int s = 0; s < kHeld; ++s) {
+            if (s < slices) add(held[s], s);
+        }
+#pragma unroll 1
+        for (int s = kHeld; s < slices; ++s) {
+            uint32_t a[4];
+            left_operand<kByRank>(a, tile, s, at, lane);
+            add(a, s);
         }
     }
 };
 
-template <typename T, bool kRows, bool kByElements>
-__device__ __forceinline__ void hadamard_backward(const HadamardBackwardArgs& p) {
-    constexpr ProductTile kOwn = kRows ? kHadamardRows : kHadamardColumns;
-    constexpr int kStep = 64;
-    const BlockPlace place = place_in_grid();
-    const int chunks = (p.own_rank + kHadamardOwn - 1) / kHadamardOwn;
-    const int first_own = place.tile % chunks * kHadamardOwn;
-    const int fixed = place.tile / chunks * kStep;
-    const int begin = place.split * p.steps_per_split * kStep;
-    const int end = min(kRows ? p.cols : p.rows, begin + p.steps_per_split * kStep);
+// Until `stages` - 2 of the steps on the way are left, then a barrier: the step has arrived, and
+// nobody reads the one before.
+__device__ __forceinline__ void wait_for_step(int stages) {
+    if (stages == kHadamardStages) {
+        copies_wait<kHadamardStages - 2>();
+    } else {
+        copies_wait<0>();
+    }
+    __syncthreads();
+}
 
-    const uint32_t own =
-        shared_address(dynamic_shared()) + kHadamardTile.stages * kHadamardTile.stage_bytes();
-    const uint32_t partner = own + kStep * kStep * 2;
-    ProductArgs right;
-    right.b = p.partner;
-    right.b_stride_n = p.cols;
-    right.n = p.own_rank;
-    auto from_partner = [&] {
-        if constexpr (kRows) {
-            return RightLoader<T, kOwn, kByElements>(right, first_own, begin);
-        } else {
-            return DepthLoader<T, kHadamardOwn, kStep, kThreads, kByElements>(
-                static_cast<const T*>(p.partner),
-                {p.rows, 0, p.own_rank},
-                first_own,
-                p.own_rank,
-                begin);
+// The warp's 16 rows of a square to dst.
+template <typename T>
+__device__ __forceinline__ void store_rows(
+    const HadamardArgs& p, uint32_t square, int first_row, int own, const Columns& columns) {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const int left = columns.count - lane % 8 * 8;
+    T* to = static_cast<T*>(p.dst) + static_cast<int64_t>(first_row + lane / 8) * p.cols +
+            columns.at + lane % 8 * 8;
+#pragma unroll 1
+    for (int y = lane / 8; y < 16; y += 4) {
+        Unit<T> unit;
+        asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
+                     : "=r"(unit.bits.x), "=r"(unit.bits.y), "=r"(unit.bits.z), "=r"(unit.bits.w)
+                     : "r"(square + unit_offset<8>(own + y, lane % 8))
+                     : "memory");
+        if (first_row + y < p.rows) {
+            if (p.wide != 0) {
+                if (left > 0) *reinterpret_cast<uint4*>(to) = unit.bits;
+            } else {
+#pragma unroll
+                for (int e = 0; e < 8; ++e) {
+                    if (e < left) to[e] = unit.at[e];
+                }
+            }
         }
-    }();
-    WarpSums<kOwn> result;
-    result.clear();
-    for (int at = begin; at < end; at += kStep) {
-        const int row = kRows ? fixed : at;
-        const int column = kRows ? at : fixed;
-        __syncthreads();  // nobody reads the step before
-        if constexpr (kRows) {
-            from_partner.load(right, p.cols, partner);
-        } else {
-            from_partner.load(p.rows, partner);
+        to += static_cast<int64_t>(4) * p.cols;
+    }
+}
+
+template <typename T>
+__device__ __forceinline__ void hadamard(const HadamardArgs& p) {
+    const MatrixLane lane;
+    const int row = static_cast<int>(blockIdx.x) * 64;
+    const int first = static_cast<int>(blockIdx.z) * p.steps_per_split;
+    const int count = min(p.steps_per_split, p.steps - first);
+    const int slices = p.slices;
+    const int factor_bytes = slices * kHadamardSliceBytes;
+    const uint32_t fixed = shared_address(dynamic_shared());
+    const uint32_t stages = fixed + 2 * factor_bytes;
+    const int stage_bytes = kHadamardSquareBytes + 2 * factor_bytes;
+    const auto start = [&](int step) {
+        if (step < count) {
+            const uint32_t to = stages + step % p.stages * stage_bytes;
+            const Columns columns(p.order, first + step);
+            const uint32_t moving = to + kHadamardSquareBytes;
+            load_right<T>(moving, p.b1, p.order, p.cols, 0, p.b1.rank, columns);
+            load_right<T>(moving + factor_bytes, p.b2, p.order, p.cols, 0, p.b2.rank, columns);
+            if (p.addend != nullptr) {
+                load_square<T>(to, p.addend, p.wide != 0, p.rows, p.cols, row, columns);
+            }
         }
         copies_commit();
-        OwnPairs<T> pairs;
-        pairs.load(p, row, column);
-        WarpSums<kHadamardTile> sums;
-        multiply_factors<T, kByElements>(sums, {p.a, p.b, p.rows, p.cols, p.rank}, row, column);
-        pairs.store_own(sums, own);
-        __syncthreads();
-        if constexpr (kRows) {
-            multiply_tiles<T, kOwn, false, false>(result, own, partner);
-        } else {
-            multiply_tiles<T, kOwn, true, true>(result, partner, own);
+    };
+    clear_shared(fixed, 2 * factor_bytes + p.stages * stage_bytes);
+    __syncthreads();
+    load_left<T>(fixed, p.a1, p.rows, 0, p.a1.rank, row);
+    load_left<T>(fixed + factor_bytes, p.a2, p.rows, 0, p.a2.rank, row);
+    FixedFactor<false> one;
+    FixedFactor<false> two;
+    const int own = static_cast<int>(threadIdx.x) / 32 * 16;  // the warp's first row
+    const int g = static_cast<int>(threadIdx.x) % 32 / 4;
+    const int t = static_cast<int>(threadIdx.x) % 4;
+    const uint32_t next_column = backend::dither_word(static_cast<uint32_t>(p.order.taps));
+    const uint32_t below = backend::dither_word(static_cast<uint32_t>(8 * p.cols));
+#pragma unroll 1
+    for (int step = 1 - p.stages; step < count; ++step) {
+        if (step >= 0) wait_for_step(p.stages);
+        start(step + p.stages - 1);
+        if (step < 0) continue;
+        if (step == 0) {
+            one.hold(fixed, slices, lane);
+            two.hold(fixed + factor_bytes, slices, lane);
         }
-    }
-    if (!join_splits<WarpSums<kOwn>::kCount>(&result.at[0][0][0], p.split, place)) return;
-
-    const int out_rows = kRows ? p.rows : p.own_rank;
-    const int out_cols = kRows ? p.own_rank : p.cols;
-    each_sum(result, [&](int row, int column, float sum) {
-        const int y = (kRows ? fixed : first_own) + row;
-        const int x = (kRows ? first_own : fixed) + column;
-        if (y >= out_rows || x >= out_cols) return;
-        float* to = p.dst + static_cast<int64_t>(y) * out_cols + x;
-        const float v = p.alpha * sum;
-        *to = p.accumulate != 0 ? *to + v : v;
-    });
-}
-
-template <typename T>
-__device__ __forceinline__ float product_at(
-    const void* a, const void* b, int64_t row, int64_t column, int rank, int cols) {
-    const T* left = static_cast<const T*>(a) + row * rank;
-    const T* right = static_cast<const T*>(b) + column;
-    float sum = 0.0F;
-    for (int i = 0; i < rank; ++i) {
-        sum += to_float(left[i]) * to_float(right[static_cast<int64_t>(i) * cols]);
-    }
-    return sum;
-}
-
-// An element a thread.
-template <typename T>
-__device__ __forceinline__ void hadamard_simt(const HadamardArgs& p) {
-    const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-    if (i >= static_cast<int64_t>(p.rows) * p.cols) return;
-    const int64_t row = i / p.cols;
-    const int64_t column = i - row * p.cols;
-    const float first = product_at<T>(p.a1, p.b1, row, column, p.rank1, p.cols);
-    const float second = product_at<T>(p.a2, p.b2, row, column, p.rank2, p.cols);
-    static_cast<T*>(p.dst)[i] = from_float<T>(p.alpha * first * second);
-}
-
-// A row of d a block: its threads make own a stretch at a time, then each sums for ranks.
-template <typename T>
-__device__ __forceinline__ void hadamard_backward_simt_rows(const HadamardBackwardArgs& p) {
-    __shared__ float own[kHadamardSimtThreads];
-    const int64_t row = blockIdx.x;
-    const T* d = static_cast<const T*>(p.d) + row * p.cols;
-    const T* partner = static_cast<const T*>(p.partner);
-    for (int first = 0; first < p.own_rank; first += kHadamardSimtThreads) {
-        const int rank = first + static_cast<int>(threadIdx.x);
-        float sum = 0.0F;
-        for (int at = 0; at < p.cols; at += kHadamardSimtThreads) {
-            const int column = at + static_cast<int>(threadIdx.x);
-            __syncthreads();
-            own[threadIdx.x] =
-                column < p.cols
-                    ? to_float(d[column]) * product_at<T>(p.a, p.b, row, column, p.rank, p.cols)
-                    : 0.0F;
-            __syncthreads();
-            if (rank >= p.own_rank) continue;
-            const int count = min(kHadamardSimtThreads, p.cols - at);
-            for (int i = 0; i < count; ++i) {
-                sum += own[i] * to_float(partner[static_cast<int64_t>(rank) * p.cols + at + i]);
+        const uint32_t square = stages + step % p.stages * stage_bytes;
+        const uint32_t moving = square + kHadamardSquareBytes;
+        const Columns columns(p.order, first + step);
+        uint32_t word = backend::dither_word(
+            static_cast<uint32_t>(row + own + g) * static_cast<uint32_t>(p.cols) +
+            static_cast<uint32_t>(columns.place + t * 2 * p.order.taps));
+#pragma unroll 1
+        for (int x = 0; x < 64; x += 16) {
+            float left[2][4];
+            float right[2][4];
+            one.template multiply<T>(left, moving, x, lane);
+            two.template multiply<T>(right, moving + factor_bytes, x, lane);
+            const uint32_t at =
+                square + unit_offset<8>(own + lane.low + lane.second * 8, x / 8 + lane.third);
+            uint32_t pairs[4] = {};
+            if (p.addend != nullptr) load_4_matrices(pairs, at);
+#pragma unroll
+            for (int i = 0; i < 4; ++i) {  // columns from i / 2 * 8 on, rows from i % 2 * 8 on
+                Vector<T, 2> pair;
+                memcpy(&pair, &pairs[i], sizeof(pair));
+                float sums[2];
+#pragma unroll
+                for (int e = 0; e < 2; ++e) {
+                    sums[e] = p.alpha * left[i / 2][i % 2 * 2 + e] * right[i / 2][i % 2 * 2 + e];
+                    if (p.addend == nullptr) continue;
+                    sums[e] =
+                        backend::dithered(sums[e] + to_float(pair.at[e]),
+                                          word + (i / 2 * 8 + e) * next_column + i % 2 * below,
+                                          kSpareBits<T>);
+                }
+                pairs[i] = Mma<T>::pair(sums[0], sums[1]);
+            }
+            word += 16 * next_column;
+            __syncwarp();
+#pragma unroll
+            for (int i = 0; i < 4; ++i) {
+                const uint32_t to =
+                    square + unit_offset<8>(own + g + i % 2 * 8, x / 8 + i / 2) + t * 4;
+                asm volatile("st.shared.u32 [%0], %1;" ::"r"(to), "r"(pairs[i]) : "memory");
             }
         }
-        if (rank >= p.own_rank) continue;
-        float* to = p.dst + row * p.own_rank + rank;
-        *to = p.accumulate != 0 ? *to + p.alpha * sum : p.alpha * sum;
+        __syncwarp();
+        store_rows<T>(p, square, row + own, own, columns);
     }
+    copies_wait<0>();
 }
 
-// A column of d a thread, kHadamardSimtOwn ranks a block.
-template <typename T>
-__device__ __forceinline__ void hadamard_backward_simt_columns(const HadamardBackwardArgs& p) {
-    const int64_t column = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-    if (column >= p.cols) return;
-    const int first = static_cast<int>(blockIdx.y) * kHadamardSimtOwn;
-    const T* d = static_cast<const T*>(p.d);
-    const T* partner = static_cast<const T*>(p.partner);
-    float sums[kHadamardSimtOwn] = {};
-    for (int64_t row = 0; row < p.rows; ++row) {
-        const float own = to_float(d[row * p.cols + column]) *
-                          product_at<T>(p.a, p.b, row, column, p.rank, p.cols);
+// kRows: the block's own axis is the rows of d, else its columns; the other one is summed over.
+template <typename T, bool kRows, int kOwn>
+__device__ __forceinline__ void hadamard_backward(const HadamardBackwardArgs& p,
+                                                  const BlockPlace& place) {
+    const MatrixLane lane;
+    const int chunks = (p.own_rank + kOwn - 1) / kOwn;
+    const int first_own = place.tile % chunks * kOwn;
+    const int fixed_step = place.tile / chunks;
+    const int first = place.split * p.steps_per_split;
+    const int count = min(p.steps_per_split, p.steps - first);
+    const int slices = p.slices;
+    const uint32_t fixed = shared_address(dynamic_shared());
+    const uint32_t stages = fixed + slices * kHadamardSliceBytes;
+    const int partner_at = kHadamardSquareBytes + slices * kHadamardSliceBytes;
+    const int stage_bytes = partner_at + kOwn / 16 * kHadamardSliceBytes;
+    const auto start = [&](int step) {
+        if (step < count) {
+            const uint32_t to = stages + step % p.stages * stage_bytes;
+            const uint32_t moving = to + kHadamardSquareBytes;
+            const int row = (kRows ? fixed_step : first + step) * 64;
+            const Columns columns(p.order, kRows ? first + step : fixed_step);
+            if constexpr (kRows) {
+                load_right<T>(moving, p.b, p.order, p.cols, 0, p.b.rank, columns);
+                load_right<T>(
+                    to + partner_at, p.partner, p.order, p.cols, first_own, kOwn, columns);
+            } else {
+                load_left<T>(moving, p.a, p.rows, 0, p.a.rank, row);
+                load_left<T>(to + partner_at, p.partner, p.rows, first_own, kOwn, row);
+            }
+            load_square<T>(to, p.d, p.wide != 0, p.rows, p.cols, row, columns);
+        }
+        copies_commit();
+    };
+    clear_shared(fixed, slices * kHadamardSliceBytes + p.stages * stage_bytes);
+    __syncthreads();
+    if constexpr (kRows) {
+        load_left<T>(fixed, p.a, p.rows, 0, p.a.rank, fixed_step * 64);
+    } else {
+        load_right<T>(fixed, p.b, p.order, p.cols, 0, p.b.rank, Columns(p.order, fixed_step));
+    }
+    FixedFactor<!kRows> factor;
+    const int own = static_cast<int>(threadIdx.x) / 32 * 16;
+    float sums[kOwn / 8][4] = {};
+#pragma unroll 1
+    for (int step = 1 - p.stages; step < count; ++step) {
+        if (step >= 0) wait_for_step(p.stages);
+        start(step + p.stages - 1);
+        if (step < 0) continue;
+        if (step == 0) factor.hold(fixed, slices, lane);
+        const uint32_t square = stages + step % p.stages * stage_bytes;
+#pragma unroll 1
+        for (int x = 0; x < 64; x += 16) {
+            float product[2][4];
+            factor.template multiply<T>(product, square + kHadamardSquareBytes, x, lane);
+            uint32_t d[4];
+            const int offset =
+                kRows ? unit_offset<8>(own + lane.low + lane.second * 8, x / 8 + lane.third)
+                      : unit_offset<8>(x + lane.low + lane.third * 8, own / 8 + lane.second);
+            load_4_matrices<!kRows>(d, square + offset);
 #pragma unroll
-        for (int i = 0; i < kHadamardSimtOwn; ++i) {
-            if (first + i < p.own_rank) {
-                sums[i] += own * to_float(partner[row * p.own_rank + first + i]);
+            for (int i = 0; i < 4; ++i) {
+                Vector<T, 2> pair;
+                memcpy(&pair, &d[i], sizeof(pair));
+                d[i] = Mma<T>::pair(to_float(pair.at[0]) * product[i / 2][i % 2 * 2],
+                                    to_float(pair.at[1]) * product[i / 2][i % 2 * 2 + 1]);
+            }
+#pragma unroll
+            for (int s = 0; s < kOwn / 16; ++s) {
+                uint32_t b[4];
+                partner_operand<kRows>(b, square + partner_at, s, x, lane);
+                Mma<T>::depth_16(sums[s * 2], d, b[0], b[1]);
+                Mma<T>::depth_16(sums[s * 2 + 1], d, b[2], b[3]);
             }
         }
     }
+    copies_wait<0>();
+    if (!join_splits<kOwn / 2>(&sums[0][0], p.split, place)) return;
+    const int g = static_cast<int>(threadIdx.x) % 32 / 4;
+    const int t = static_cast<int>(threadIdx.x) % 4;
+    const Columns columns(p.order, fixed_step);
 #pragma unroll
-    for (int i = 0; i < kHadamardSimtOwn; ++i) {
-        if (first + i >= p.own_rank) continue;
-        float* to = p.dst + static_cast<int64_t>(first + i) * p.cols + column;
-        *to = p.accumulate != 0 ? *to + p.alpha * sums[i] : p.alpha * sums[i];
+    for (int lower = 0; lower < 2; ++lower) {
+        const int at = own + g + lower * 8;
+        if (kRows ? fixed_step * 64 + at >= p.rows : at >= columns.count) continue;
+        float* to = kRows ? p.dst + static_cast<int64_t>(fixed_step * 64 + at) * p.own_rank
+                          : p.dst + columns.place + at * p.order.taps;
+#pragma unroll
+        for (int i = 0; i < kOwn / 8; ++i) {
+#pragma unroll
+            for (int e = 0; e < 2; ++e) {
+                const int rank = first_own + i * 8 + t * 2 + e;
+                if (rank >= p.own_rank) continue;
+                float* one = to + (kRows ? rank : static_cast<int64_t>(rank) * p.cols);
+                const float v = p.alpha * sums[i][lower * 2 + e];
+                *one = p.accumulate != 0 ? *one + v : v;
+            }
+        }
+    }
+}
+
+template <typename T, int kOwn>
+__device__ __forceinline__ void hadamard_backward_group(const HadamardBackwardGroup& group) {
+    const int block = static_cast<int>(blockIdx.x);
+    int i = 0;
+    while (block >= group.first_block[i + 1]) ++i;
+    const HadamardBackwardArgs& p = group.problem[i];
+    const int within = block - group.first_block[i];
+    const int tiles = (group.first_block[i + 1] - group.first_block[i]) / p.split.count;
+    const BlockPlace place{within % tiles, tiles, within / tiles};
+    if (p.by_rows != 0) {
+        hadamard_backward<T, true, kOwn>(p, place);
+    } else {
+        hadamard_backward<T, false, kOwn>(p, place);
     }
 }
 
@@ -288,43 +489,16 @@ __device__ __forceinline__ void hadamard_backward_simt_columns(const HadamardBac
 #define LORA_HADAMARD_BODY(...) static_cast<void>(p)  // never launched there
 #endif
 
-#define LORA_HADAMARD(name, args, ...)                                             \
-    extern "C" __global__ void __launch_bounds__(lora::cuda::kThreads,             \
-                                                 lora::cuda::kHadamardTile.blocks) \
-        name(const __grid_constant__ lora::cuda::args p) {                         \
-        LORA_HADAMARD_BODY(__VA_ARGS__);                                           \
+#define LORA_HADAMARD(name, args, ...)                                            \
+    extern "C" __global__ void __launch_bounds__(lora::cuda::kHadamardThreads, 4) \
+        name(const __grid_constant__ lora::cuda::args p) {                        \
+        LORA_HADAMARD_BODY(__VA_ARGS__);                                          \
     }
-#define LORA_HADAMARD_TYPES(suffix, T)                                                            \
-    LORA_HADAMARD(hadamard_##suffix, HadamardArgs, hadamard<T, false>)                            \
-    LORA_HADAMARD(hadamard_elements_##suffix, HadamardArgs, hadamard<T, true>)                    \
-    LORA_HADAMARD(                                                                                \
-        hadamard_backward_rows_##suffix, HadamardBackwardArgs, hadamard_backward<T, true, false>) \
-    LORA_HADAMARD(hadamard_backward_rows_elements_##suffix,                                       \
-                  HadamardBackwardArgs,                                                           \
-                  hadamard_backward<T, true, true>)                                               \
-    LORA_HADAMARD(hadamard_backward_columns_##suffix,                                             \
-                  HadamardBackwardArgs,                                                           \
-                  hadamard_backward<T, false, false>)                                             \
-    LORA_HADAMARD(hadamard_backward_columns_elements_##suffix,                                    \
-                  HadamardBackwardArgs,                                                           \
-                  hadamard_backward<T, false, true>)
+#define LORA_HADAMARD_TYPES(suffix, T)                                                        \
+    LORA_HADAMARD(hadamard_##suffix, HadamardArgs, hadamard<T>)                               \
+    LORA_HADAMARD(                                                                            \
+        hadamard_backward_16_##suffix, HadamardBackwardGroup, hadamard_backward_group<T, 16>) \
+    LORA_HADAMARD(                                                                            \
+        hadamard_backward_32_##suffix, HadamardBackwardGroup, hadamard_backward_group<T, 32>)
 LORA_HADAMARD_TYPES(bf16, __nv_bfloat16)
 LORA_HADAMARD_TYPES(f16, __half)
-
-#define LORA_HADAMARD_SIMT(suffix, T)                                                \
-    extern "C" __global__ void __launch_bounds__(lora::cuda::kHadamardSimtThreads)   \
-        hadamard_simt_##suffix(const __grid_constant__ lora::cuda::HadamardArgs p) { \
-        lora::cuda::hadamard_simt<T>(p);                                             \
-    }                                                                                \
-    extern "C" __global__ void __launch_bounds__(lora::cuda::kHadamardSimtThreads)   \
-        hadamard_backward_simt_rows_##suffix(                                        \
-            const __grid_constant__ lora::cuda::HadamardBackwardArgs p) {            \
-        lora::cuda::hadamard_backward_simt_rows<T>(p);                               \
-    }                                                                                \
-    extern "C" __global__ void __launch_bounds__(lora::cuda::kHadamardSimtThreads)   \
-        hadamard_backward_simt_columns_##suffix(                                     \
-            const __grid_constant__ lora::cuda::HadamardBackwardArgs p) {            \
-        lora::cuda::hadamard_backward_simt_columns<T>(p);                            \
-    }
-LORA_HADAMARD_SIMT(f32, float)
-LORA_HADAMARD_SIMT(f16, __half)

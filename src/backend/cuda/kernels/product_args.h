@@ -99,6 +99,7 @@ struct WeightGradientArgs {
     SplitSum split;
     int out = 0;
     int in = 0;
+    int by_taps = 0;  // dst is [out, taps, in]
     int taps = 1;
     int points = 0;
     int points_per_split = 0;  // multiple of the kernel's depth; at least `points` when not split
@@ -116,7 +117,8 @@ struct WeightGradientArgs {
     int pad_top = 0;
     int pad_left = 0;
     // Where row_taps is above 1 (plain ones): row tap * row_outs + o of the product is element
-    // [o, :, tap] of dst [row_outs, in, row_taps]; rows past them are left out. `out` counts rows.
+    // [o, :, tap] of dst [row_outs, in, row_taps] ([o, tap, :] where by_taps); rows past them are
+    // left out. `out` counts rows.
     int row_taps = 1;
     int row_outs = 0;
 };
@@ -146,6 +148,7 @@ struct GroupedGradient {
     GradientTile tile = GradientTile::k32x128;
     uint16_t row_taps = 1;  // as WeightGradientArgs
     uint16_t row_outs = 0;
+    uint16_t by_taps = 0;
 };
 inline constexpr int kMostGrouped = 40;
 struct WeightGradientGroup {

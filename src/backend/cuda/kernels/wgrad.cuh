@@ -100,7 +100,7 @@ private:
     int tap_x_;
 };
 
-// Element (row, column) of [out, taps * in], if there is one, into dst [out, in, taps].
+// Element (row, column) of [out, taps * in], if there is one, into dst.
 template <typename T>
 __device__ __forceinline__ void store_gradient(const WeightGradientArgs& p,
                                                int row,
@@ -111,9 +111,11 @@ __device__ __forceinline__ void store_gradient(const WeightGradientArgs& p,
     if (p.row_taps > 1) {
         const int tap = row / p.row_outs;
         if (tap >= p.row_taps) return;
-        at = (static_cast<int64_t>(row - tap * p.row_outs) * p.in + column) * p.row_taps + tap;
+        const int64_t out = row - tap * p.row_outs;
+        at = p.by_taps != 0 ? (out * p.row_taps + tap) * p.in + column
+                            : (out * p.in + column) * p.row_taps + tap;
     }
-    if (p.taps > 1) {
+    if (p.taps > 1 && p.by_taps == 0) {
         const int tap = column / p.in;
         const int channel = column - tap * p.in;
         at = (static_cast<int64_t>(row) * p.in + channel) * p.taps + tap;

@@ -23,6 +23,7 @@ __device__ __forceinline__ void weight_gradient_group(const WeightGradientGroup&
     p.points_per_split = problem.points_per_split;
     p.accumulate = problem.accumulate;
     p.half = problem.half;
+    p.by_taps = problem.by_taps;
     p.alpha = problem.alpha;
     p.row_taps = problem.row_taps;
     p.row_outs = problem.row_outs;

@@ -130,7 +130,7 @@ __device__ __forceinline__ void wgrad_hopper(const HopperGradientArgs& args) {
                  warp * 16 * kStride;
     const int first_row = first.row + warp / 4 * (Tile::kRowTiles * 64) + warp % 4 * 16;
     const int columns = p.in * p.taps;
-    const bool wide = p.half != 0 && p.taps == 1;
+    const bool wide = p.half != 0 && (p.taps == 1 || p.by_taps != 0);
 #pragma unroll
     for (int r = 0; r < Tile::kRowTiles; ++r) {
         stage_rows<Tile>(own, sums[r]);
