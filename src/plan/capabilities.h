@@ -22,6 +22,8 @@ struct Capabilities {
     int64_t max_second_product = 0;
     // Weight gradients that run as one when they follow each other; below 2: none.
     int64_t most_gathered_gradients = 0;
+    // Nodes that share no memory may run at the same time.
+    bool runs_side_by_side = false;
     // Activations and gates are computed again for the backward pass where that saves memory.
     bool recompute_activations = false;
     // activation(group_norm(x)) becomes one operator.

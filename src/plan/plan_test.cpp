@@ -241,6 +241,56 @@ TEST(GatherTest, GradientsFollowEachOtherWithoutMoreMemory) {
     expect_no_overlap(together, capabilities);
 }
 
+// A stack of layers whose weights are rebuilt from parameters (LoHa's).
+Graph rebuilt_layers(int64_t count) {
+    Graph graph;
+    Builder b(graph);
+    ValueId x = b.input("x", DType::kF32, {4096, 16});
+    for (int64_t i = 0; i < count; ++i) {
+        const std::string name = std::to_string(i);
+        const auto factor = [&](const char* kind, const Shape& shape) {
+            return b.cast(b.param(kind + name, shape, DType::kF32), DType::kF32);
+        };
+        const ValueId w = b.weight("w" + name, DType::kF32, {16, 16});
+        x = b.linear(x,
+                     b.hadamard({factor("a", {16, 2}), factor("b", {2, 16})},
+                                {factor("c", {16, 2}), factor("d", {2, 16})},
+                                1,
+                                w));
+    }
+    graph.mark_output(x, "y");
+    return graph;
+}
+
+TEST(LeadTest, AWeightIsMadeWhileTheOneBeforeIsRead) {
+    const Graph graph = rebuilt_layers(5);
+    const auto order = [](const Graph& g) {
+        std::string letters;
+        for (const ir::Node& node : g.nodes()) {
+            if (node.op == OpKind::kHadamard) letters += 'H';
+            if (node.op == OpKind::kLinear) letters += 'L';
+        }
+        return letters;
+    };
+    Capabilities capabilities = all_in_place();
+    EXPECT_EQ(order(make_plan(graph, capabilities).graph), "HLHLHLHLHL");
+    capabilities.runs_side_by_side = true;
+    const MemoryPlan ahead = make_plan(graph, capabilities);
+    EXPECT_EQ(order(ahead.graph), "HHLHLHLHLL");
+    expect_no_overlap(ahead, capabilities);
+    // Two neighbours lie in different places.
+    std::vector<size_t> offsets;
+    for (const ir::Node& node : ahead.graph.nodes()) {
+        if (node.op != OpKind::kHadamard) continue;
+        offsets.push_back(ahead.values[static_cast<size_t>(node.outputs[0].index)].offset_bytes);
+    }
+    for (size_t i = 1; i < offsets.size(); ++i) EXPECT_NE(offsets[i], offsets[i - 1]);
+    // Not where the limit has no room for it.
+    const size_t least = make_plan(graph, all_in_place()).arena_bytes;
+    const MemoryPlan tight = make_plan(graph, capabilities, {.max_arena_bytes = least});
+    EXPECT_LE(tight.arena_bytes, least);
+}
+
 TEST(DeadNodesTest, WhatNobodyReadsIsGone) {
     Graph graph;
     Builder b(graph);

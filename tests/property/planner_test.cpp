@@ -116,6 +116,7 @@ protected:
         capabilities.fuse_add_into_conv = false;
         capabilities.fuse_activation_into_group_norm = false;
         capabilities.most_gathered_gradients = 5;
+        capabilities.runs_side_by_side = true;
         return capabilities;
     }
 };
@@ -132,6 +133,7 @@ TEST_P(PlannerTest, LiveBuffersNeverOverlap) {
         return node.op != ir::OpKind::kScale;
     };
     capabilities.most_gathered_gradients = 5;
+    capabilities.runs_side_by_side = true;
     for (const bool recompute : {false, true}) {
         const plan::MemoryPlan plan =
             plan::make_plan(built.graph, capabilities, {.recompute_all = recompute});

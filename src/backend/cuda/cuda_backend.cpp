@@ -30,6 +30,7 @@ public:
         capabilities_.max_second_product = 256;
         capabilities_.recompute_activations = true;
         capabilities_.most_gathered_gradients = kMostGrouped;
+        capabilities_.runs_side_by_side = true;
     }
 
     [[nodiscard]] std::string_view name() const override { return "cuda"; }
