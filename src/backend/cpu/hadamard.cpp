@@ -125,18 +125,20 @@ void each_place(const Sizes& s, Fn fn) {
     }
 }
 
-// dst = product * other + addend for the rows of a block, from row `first` of the whole on.
-void store_sums(const Device& device,
-                const Sizes& s,
-                Elem type,
-                const Scratch& scratch,
-                int64_t first,
-                int64_t rows,
-                std::byte* dst) {
+// Rows of the whole whose products lie in the scratch memory.
+struct Block {
+    int64_t first = 0;
+    int64_t rows = 0;
+    std::byte* dst = nullptr;
+};
+
+// dst = product * other + addend.
+void store_sums(
+    const Device& device, const Sizes& s, Elem type, const Scratch& scratch, const Block& block) {
     const int64_t width = type == Elem::kF32 ? 4 : 2;
     const int bits = spare_bits(type);
     const int64_t grain = std::max<int64_t>(1, kGrain / s.cols);
-    device.threads.split(rows, grain, [&](int64_t begin, int64_t end) {
+    device.threads.split(block.rows, grain, [&](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; ++row) {
             float* product = scratch.product + row * s.cols;
             float* other = scratch.other + row * s.cols;
@@ -144,14 +146,14 @@ void store_sums(const Device& device,
             for (int64_t i = 0; i < s.cols; ++i) {
                 product[i] = product[i] * other[i] + addend[i];
                 if (bits == 0) continue;
-                const auto index = static_cast<uint32_t>((first + row) * s.cols + i);
+                const auto index = static_cast<uint32_t>((block.first + row) * s.cols + i);
                 product[i] = backend::dithered(product[i], backend::dither_word(index), bits);
             }
             if (s.taps > 1) {
                 each_place(s, [&](int64_t from, int64_t to) { other[to] = product[from]; });
             }
             device.kernels->from_float(
-                type, s.taps > 1 ? other : product, dst + row * s.cols * width, s.cols);
+                type, s.taps > 1 ? other : product, block.dst + row * s.cols * width, s.cols);
         }
     });
 }
@@ -190,7 +192,7 @@ Program forward_program(const NodeContext& c) {
             std::byte* dst = args.out[0] + row * s.cols * width;
             if (s.adds) {
                 to_float(device, type, args.in[4], row * s.cols, scratch.addend, rows * s.cols);
-                store_sums(device, s, type, scratch, row, rows, dst);
+                store_sums(device, s, type, scratch, {row, rows, dst});
                 continue;
             }
             device.threads.split(rows * s.cols, kGrain, [&](int64_t begin, int64_t end) {
