@@ -19,6 +19,7 @@ struct Opened {
 };
 
 std::string fill(const DynamicLibrary& library, Driver& driver) {
+    // NOLINTBEGIN(bugprone-macro-parentheses): a type's parts
 #define LORA_CUDA_RESOLVE(member, name, arguments)                                              \
     driver.member = reinterpret_cast<DriverResult(*) arguments>(library.symbol(name));          \
     if (driver.member == nullptr) {                                                             \
@@ -27,6 +28,7 @@ std::string fill(const DynamicLibrary& library, Driver& driver) {
     }
     LORA_CUDA_DRIVER(LORA_CUDA_RESOLVE)
 #undef LORA_CUDA_RESOLVE
+    // NOLINTEND(bugprone-macro-parentheses)
     return {};
 }
 

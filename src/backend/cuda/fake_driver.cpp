@@ -234,6 +234,8 @@ FakeDriver& fake() {
     return one;
 }
 
+// The context of a thread, as the driver keeps it.
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables)
 thread_local DriverHandle current = nullptr;
 
 // Locks the driver for one call, and answers for what all calls share.
@@ -329,6 +331,9 @@ void describe(TensorMap* map, uint64_t rank, const Parts&... parts) {
 }
 
 }  // namespace
+
+// The driver's own names and parameters.
+// NOLINTBEGIN(readability-identifier-naming,readability-function-size)
 
 LORA_EXPORT DriverResult cuInit(unsigned flags) {
     const Call call("cuInit", false);
@@ -831,5 +836,7 @@ LORA_EXPORT DriverResult cuGraphLaunch(DriverHandle executable, DriverHandle str
     fake().write("cuGraphLaunch executable%u", static_cast<unsigned>(number_of(executable)));
     return 0;
 }
+
+// NOLINTEND(readability-identifier-naming,readability-function-size)
 
 }  // namespace lora::cuda

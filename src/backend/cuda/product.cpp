@@ -404,7 +404,7 @@ Launches matrix_launches(const NodeContext& c) {
 
 // Pixels of x times columns of the spread dy.
 int64_t spread_elements(const ir::Graph& g, const ir::Node& n, const Form& f) {
-    const int64_t points = input(g, n, 1).shape.num_elements() / f.gradient.in;
+    const int64_t points = input(g, n, 1).shape.num_elements() / std::max(1, f.gradient.in);
     return points * round_up(int64_t{f.gradient.taps} * f.gradient.out, 8);
 }
 

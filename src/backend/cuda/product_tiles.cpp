@@ -292,6 +292,7 @@ std::vector<ProductConfig> candidate_configs(const DeviceInfo& d, const ProductS
     });
     if (found.size() > kMostCandidates) found.resize(kMostCandidates);
     std::vector<ProductConfig> configs;
+    configs.reserve(found.size());
     for (const Candidate& candidate : found) configs.push_back(candidate.config);
     return configs;
 }

@@ -122,7 +122,8 @@ HopperProductArgs with_tensor_maps(const ProductArgs& args,
         result.b = encode_matrix(p.b, shape.dtype, p.k, p.n, kDepth);
     } else {
         const auto in = static_cast<uint64_t>(p.n);
-        const auto taps = static_cast<uint64_t>(p.kernel_height * p.kernel_width);
+        const uint64_t taps =
+            static_cast<uint64_t>(p.kernel_height) * static_cast<uint64_t>(p.kernel_width);
         result.b = encode(
             p.b,
             shape.dtype,

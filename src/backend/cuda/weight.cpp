@@ -124,7 +124,8 @@ std::unique_ptr<PooledMemory> CudaWeight::make(int64_t taps) {
         return memory;
     }
     const size_t row_bytes = static_cast<size_t>(per_row) * src_bytes;
-    const auto rows_a_piece = static_cast<int64_t>(std::max<size_t>(1, kPieceBytes / row_bytes));
+    const auto rows_a_piece =
+        static_cast<int64_t>(std::max<size_t>(1, kPieceBytes / std::max<size_t>(1, row_bytes)));
     for (int64_t row = 0; row < rows; row += rows_a_piece) {
         const int64_t taken = std::min(rows_a_piece, rows - row);
         const size_t piece_bytes = static_cast<size_t>(taken) * row_bytes;

@@ -119,6 +119,7 @@ struct KernelNodeParams {  // CUDA_KERNEL_NODE_PARAMS_v2
 #endif
 
 struct Driver {
+    // NOLINTNEXTLINE(bugprone-macro-parentheses): a declaration's parts
 #define LORA_CUDA_MEMBER(member, symbol, arguments) DriverResult(*member) arguments = nullptr;
     LORA_CUDA_DRIVER(LORA_CUDA_MEMBER)
 #undef LORA_CUDA_MEMBER

@@ -42,7 +42,7 @@ struct ProductShape {
     int64_t stride = 1;
     bool vector = false;  // operands can be loaded 16 bytes at a time
     bool wide = false;    // the result can be stored 16 bytes at a time
-    auto operator<=>(const ProductShape&) const = default;
+    auto operator<=>(const ProductShape&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
 struct ProductConfig {

@@ -72,7 +72,7 @@ constexpr AttentionTile attention_forward_tile(int head_size) {
 constexpr AttentionTile attention_dq_tile(int head_size) {
     switch (head_size) {
         case 40: return {.row_tiles = 2, .step = 32, .blocks = 2};
-        case 64: return {.step = 32, .blocks = 3};
+        case 64:
         case 80: return {.step = 32, .blocks = 3};
         default: return {.row_warps = 2, .slices = 2, .columns = 32, .step = 16, .blocks = 2};
     }
@@ -81,7 +81,7 @@ constexpr AttentionTile attention_dq_tile(int head_size) {
 constexpr AttentionTile attention_dkv_tile(int head_size) {
     switch (head_size) {
         case 40: return {.row_tiles = 2, .step = 32, .blocks = 2};
-        case 64: return {.step = 32, .blocks = 2};
+        case 64:
         case 80: return {.step = 32, .blocks = 2};
         default:
             return {.row_warps = 2,
