@@ -3,10 +3,12 @@
 // W, where half precision would round small changes away, but for loha without dropout or
 // magnitudes: its dW is a whole weight, and a product of its own would cost as much as the layer.
 // Its sum with W is rounded so that nothing is lost on average (backend/dither_rules.h,
-// docs/decisions/0009). Not the training of it (train/), not key names (models/keymap). Kinds, with
-// the layer's weight [out, in(, k, k)] and the factors' names in files:
-//   lora  dW = up down (Hu et al., arXiv:2106.09685 eq. 3); with lora_mid up mid down, down being
-//   1x1 loha  dW = (w1_a w1_b) * (w2_a w2_b) elementwise (Hyeon-Woo et al., arXiv:2108.06098); with
+// docs/decisions/0009). Not the training of it (train/), not key names (models/keymap).
+//
+// Kinds, with the layer's weight [out, in(, k, k)] and the factors' names in files:
+//   lora  dW = up down (Hu et al., arXiv:2106.09685 eq. 3); with lora_mid up mid down, where
+//         down is 1x1
+//   loha  dW = (w1_a w1_b) * (w2_a w2_b) elementwise (Hyeon-Woo et al., arXiv:2108.06098); with
 //         hada_t1, t2 each factor is the Tucker product of t, w_a, w_b
 //   lokr  dW = kron(w1, w2), each whole or a product of two (Yeh et al., arXiv:2309.14859)
 //   ia3   dW = W scaled by the layer's outputs (or inputs) (Liu et al., arXiv:2205.05638)

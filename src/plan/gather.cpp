@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "plan/liveness.h"
+#include "plan/schedule.h"
 
 namespace lora::plan {
 namespace {
@@ -62,10 +63,7 @@ public:
             order_.push_back(i);
         }
         release();
-        std::vector<Node> nodes;
-        nodes.reserve(count);
-        for (const size_t i : order_) nodes.push_back(std::move(graph_->nodes()[i]));
-        graph_->set_nodes(std::move(nodes));
+        reorder(*graph_, order_);
     }
 
 private:

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "plan/schedule.h"
+
 namespace lora::plan {
 namespace {
 
@@ -29,10 +31,7 @@ public:
             ++next;
             if (next < weights_.size()) lead(i, weights_[next]);
         }
-        std::vector<Node> nodes;
-        nodes.reserve(count);
-        for (const size_t i : order_) nodes.push_back(std::move(graph_->nodes()[i]));
-        graph_->set_nodes(std::move(nodes));
+        reorder(*graph_, order_);
     }
 
 private:

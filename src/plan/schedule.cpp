@@ -69,8 +69,12 @@ void schedule(Graph& graph) {
     std::stable_sort(order.begin(), order.end(), [&position](size_t a, size_t b) {
         return position[a] < position[b];
     });
+    reorder(graph, order);
+}
+
+void reorder(Graph& graph, const std::vector<size_t>& order) {
     std::vector<Node> nodes;
-    nodes.reserve(count);
+    nodes.reserve(order.size());
     for (const size_t i : order) nodes.push_back(std::move(graph.nodes()[i]));
     graph.set_nodes(std::move(nodes));
 }

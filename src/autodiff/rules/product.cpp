@@ -47,11 +47,11 @@ void conv2d(RuleContext& context, const Node& node) {
     attrs.width = x_shape[3];
     attrs.alpha = node.attrs.alpha;
     if (context.needs(1)) {
-        attrs.layout = b.graph().value(node.inputs[1]).layout;
-        context.add_weight_gradient(1, OpKind::kConv2dBackwardWeight, {dy, node.inputs[0]}, attrs);
+        ir::Attributes own = attrs;
+        own.layout = b.graph().value(node.inputs[1]).layout;
+        context.add_weight_gradient(1, OpKind::kConv2dBackwardWeight, {dy, node.inputs[0]}, own);
     }
     if (context.needs(0)) {
-        attrs.layout = {};
         const ValueId partial = context.take_partial(0);
         context.add(0,
                     b.node(OpKind::kConv2dBackwardInput, {dy, node.inputs[1], partial}, attrs)[0]);

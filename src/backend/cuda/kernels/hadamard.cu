@@ -1,9 +1,8 @@
 // Elementwise products of matrices of low rank (LoHa), and the gradients of their factors. The
 // products live in registers; of [rows, cols] only dst is written, and the addend or d read.
-//   hadamard_<bf16|f16>                               64 rows a block, columns in steps of 64
-//   hadamard_backward_<16|32>_<bf16|f16>  many gradients: 64 rows (or columns) of a d and so many
-//   of
-//                                       the factor's ranks a block, the other axis in steps of 64
+//   hadamard_<bf16|f16>                   64 rows a block, columns in steps of 64
+//   hadamard_backward_<16|32>_<bf16|f16>  many gradients: 64 rows (or columns) of a d and 16 or 32
+//                                         ranks a block, the other axis in steps of 64
 //   For other types and cards: hadamard_simt.cu.
 // Types   bf16 or f16 in, fp32 accumulated; own = d * (a b) is rounded to the input's type.
 // Launch  grid {tiles, 1, splits}, or {first_block[count]}; kHadamardThreads, shared bytes of
@@ -155,34 +154,35 @@ struct MatrixLane {
     int third = static_cast<int>(threadIdx.x) % 32 / 16;
 };
 
-// Left operands of Mma, [16, 16 ranks] from `at` on: rows of a slice, or columns of rows of ranks.
+// 16 ranks, a slice, by 16 of the other axis from `at` on, of a tile whose rows are ranks (kByRank)
+// or lie along the other axis; `rank_half` and `other_half`: of the lane's matrix.
+template <bool kByRank, bool kTransposed>
+__device__ __forceinline__ void load_slice(
+    uint32_t (&r)[4], uint32_t tile, int slice, int at, int low, int rank_half, int other_half) {
+    const int offset = kByRank ? unit_offset<8>(low + rank_half * 8, at / 8 + other_half)
+                               : unit_offset<2>(at + low + other_half * 8, rank_half);
+    load_4_matrices<kTransposed>(r, tile + slice * kHadamardSliceBytes + offset);
+}
+
+// Left operands of Mma, [16 of the other axis, 16 ranks].
 template <bool kByRank>
 __device__ __forceinline__ void left_operand(
     uint32_t (&a)[4], uint32_t tile, int slice, int at, const MatrixLane& lane) {
-    const uint32_t from = tile + slice * kHadamardSliceBytes;
-    const int offset = kByRank ? unit_offset<8>(lane.low + lane.third * 8, at / 8 + lane.second)
-                               : unit_offset<2>(at + lane.low + lane.second * 8, lane.third);
-    load_4_matrices<kByRank>(a, from + offset);
+    load_slice<kByRank, kByRank>(a, tile, slice, at, lane.low, lane.third, lane.second);
 }
 
-// Right operands [16 ranks, 16 of the other axis from `at` on], two of 8.
+// Right operands [16 ranks, 16 of the other axis], two of 8.
 template <bool kByRank>
 __device__ __forceinline__ void right_operand(
     uint32_t (&b)[4], uint32_t tile, int slice, int at, const MatrixLane& lane) {
-    const uint32_t from = tile + slice * kHadamardSliceBytes;
-    const int offset = kByRank ? unit_offset<8>(lane.low + lane.second * 8, at / 8 + lane.third)
-                               : unit_offset<2>(at + lane.low + lane.third * 8, lane.second);
-    load_4_matrices<kByRank>(b, from + offset);
+    load_slice<kByRank, kByRank>(b, tile, slice, at, lane.low, lane.second, lane.third);
 }
 
-// Right operands of the sum over the other axis: [16 of it from `at` on, 16 ranks].
+// Right operands of the sum over the other axis: [16 of it, 16 ranks].
 template <bool kByRank>
 __device__ __forceinline__ void partner_operand(
     uint32_t (&b)[4], uint32_t tile, int slice, int at, const MatrixLane& lane) {
-    const uint32_t from = tile + slice * kHadamardSliceBytes;
-    const int offset = kByRank ? unit_offset<8>(lane.low + lane.third * 8, at / 8 + lane.second)
-                               : unit_offset<2>(at + lane.low + lane.second * 8, lane.third);
-    load_4_matrices<!kByRank>(b, from + offset);
+    load_slice<kByRank, !kByRank>(b, tile, slice, at, lane.low, lane.third, lane.second);
 }
 
 // One of two matrices whose product is wanted, fixed for a block: 16 rows (or columns) a warp.
