@@ -5,7 +5,13 @@
 # compiler is told so: programs built in different folders are the same bytes either way.
 find_program(CCACHE ccache)
 if(NOT CCACHE OR DEFINED ENV{CCACHE_DISABLE})
-  add_compile_options(-fmacro-prefix-map=${CMAKE_SOURCE_DIR}=..)
+  add_compile_options(-fmacro-prefix-map=${CMAKE_SOURCE_DIR}=..
+    -fmacro-prefix-map=${CMAKE_BINARY_DIR}/=)
+endif()
+# The cross build sees system headers through links in its build folder (Dependencies.cmake), whose
+# own paths g++ would name where they are the shorter ones, that is without ccache only.
+if(CMAKE_CROSSCOMPILING AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-fno-canonical-system-headers>)
 endif()
 if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER
