@@ -13,9 +13,17 @@ struct Heads {
     int64_t query_step = 0;  // elements of q of one sample
     int64_t key_step = 0;
     int64_t elem_bytes = 0;
+    const AttentionKernels* kernels = nullptr;
 };
 
-Heads heads_of(const ir::Graph& g, const ir::Node& n) {
+const AttentionKernels& kernels_for(const Device& device, const AttentionArgs& args) {
+    const KernelTable& table = *device.kernels;
+    const bool tiled =
+        table.tiled_attention != nullptr && args.type == Elem::kBF16 && args.head_size % 2 == 0;
+    return tiled ? *table.tiled_attention : table.attention;
+}
+
+Heads heads_of(const Device& device, const ir::Graph& g, const ir::Node& n) {
     const size_t first = n.op == ir::OpKind::kAttention ? 0 : 1;
     const ir::Value& q = g.value(n.inputs[first]);
     const ir::Value& k = g.value(n.inputs[first + 1]);
@@ -32,6 +40,7 @@ Heads heads_of(const ir::Graph& g, const ir::Node& n) {
     h.query_step = q.shape[1] * q.shape[2];
     h.key_step = k.shape[1] * k.shape[2];
     h.elem_bytes = static_cast<int64_t>(dtype_bytes(q.dtype));
+    h.kernels = &kernels_for(device, h.args);
     return h;
 }
 
@@ -41,14 +50,14 @@ std::byte* offset(std::byte* base, int64_t elements, int64_t elem_bytes) {
 
 Program forward_program(const NodeContext& c) {
     const Device& device = c.device;
-    const Heads h = heads_of(c.graph, c.node);
+    const Heads h = heads_of(device, c.graph, c.node);
     Program program;
-    program.choice = "own attention";
+    program.choice = h.kernels->name;
     program.run = [&device, h](const Args& a) {
-        const KernelTable& k = *device.kernels;
-        const int64_t block = k.attention_query_block;
+        const AttentionKernels& k = *h.kernels;
+        const int64_t block = k.query_block;
         const int64_t blocks = ceil_div(h.args.num_queries, block);
-        const int64_t slot_bytes = round_up(k.attention_scratch(h.args), 64);
+        const int64_t slot_bytes = round_up(k.forward_scratch(h.args), 64);
         device.threads.run(h.samples * h.heads * blocks, [&](int64_t index, int slot) {
             const int64_t head = index / blocks % h.heads;
             const int64_t sample = index / blocks / h.heads;
@@ -63,7 +72,7 @@ Program forward_program(const NodeContext& c) {
             args.begin = index % blocks * block;
             args.end = std::min(h.args.num_queries, args.begin + block);
             args.scratch = a.scratch + slot * slot_bytes;
-            k.attention(args);
+            k.forward(args);
         });
     };
     return program;
@@ -74,24 +83,22 @@ Program forward_program(const NodeContext& c) {
 struct BackwardSplit {
     int64_t chunks = 1;
     int64_t chunk_keys = 0;
-    int64_t dq_floats = 0;  // one partial dq: [panel of d][queries and a tile more][panel width]
+    int64_t dq_floats = 0;  // one partial dq
     int64_t num_dq = 0;
 };
 
 BackwardSplit split_of(const Device& device, const Heads& h) {
-    const KernelTable& k = *device.kernels;
     const int64_t num_heads = h.samples * h.heads;
     BackwardSplit s;
-    const int64_t blocks = ceil_div(h.args.num_keys, k.attention_key_block);
+    const int64_t blocks = ceil_div(h.args.num_keys, h.kernels->key_block);
     const int64_t threads = device.threads.count();
     // Whole rounds of heads leave no thread idle; otherwise at least four pieces a thread.
     if (num_heads % threads != 0 && num_heads < 4 * threads) {
         s.chunks = std::min(blocks, ceil_div(4 * threads, num_heads));
     }
-    s.chunk_keys = ceil_div(blocks, s.chunks) * k.attention_key_block;
+    s.chunk_keys = ceil_div(blocks, s.chunks) * h.kernels->key_block;
     s.chunks = ceil_div(h.args.num_keys, s.chunk_keys);
-    const int64_t rows = round_up(h.args.num_queries, k.gemm_rows) + k.gemm_rows;
-    s.dq_floats = round_up(h.args.head_size, k.gemm_cols) * rows;
+    s.dq_floats = round_up(h.kernels->dq_floats(h.args), 16);
     s.num_dq = s.chunks == 1 ? threads : num_heads * s.chunks;
     return s;
 }
@@ -110,35 +117,9 @@ BackwardScratch take_backward(ScratchLayout& layout,
     BackwardScratch s;
     s.delta = layout.take<float>(h.samples * h.heads * h.args.num_queries);
     s.dq = layout.take<float>(split.num_dq * split.dq_floats);
-    s.slot_bytes = round_up(device.kernels->attention_backward_scratch(h.args), 64);
+    s.slot_bytes = round_up(h.kernels->backward_scratch(h.args), 64);
     s.slots = layout.take<std::byte>(s.slot_bytes * device.threads.count());
     return s;
-}
-
-// Gradients of one head's queries, one for each chunk of keys.
-struct PartialDq {
-    const float* first = nullptr;
-    int64_t count = 1;
-    int64_t step = 0;  // floats from one to the next
-};
-
-// Their sum, in the order of the chunks, to rows of dq.
-void write_dq(const KernelTable& k,
-              const AttentionArgs& args,
-              const PartialDq& partial,
-              std::byte* dq,
-              int64_t elem_bytes) {
-    const int64_t rows = round_up(args.num_queries, k.gemm_rows) + k.gemm_rows;
-    std::vector<float> row(static_cast<size_t>(args.head_size));
-    for (int64_t query = 0; query < args.num_queries; ++query) {
-        for (int64_t j = 0; j < args.head_size; ++j) {
-            const int64_t at = (j / k.gemm_cols * rows + query) * k.gemm_cols + j % k.gemm_cols;
-            float sum = partial.first[at];
-            for (int64_t i = 1; i < partial.count; ++i) sum += partial.first[i * partial.step + at];
-            row[static_cast<size_t>(j)] = sum;
-        }
-        k.from_float(args.type, row.data(), dq + query * args.stride * elem_bytes, args.head_size);
-    }
 }
 
 // What thread `slot` does for one chunk of keys of one head.
@@ -147,8 +128,7 @@ struct BackwardPiece {
     int slot = 0;
 };
 
-void backward_piece(const Device& device,
-                    const Heads& h,
+void backward_piece(const Heads& h,
                     const BackwardSplit& split,
                     const BackwardScratch& s,
                     const Args& a,
@@ -172,29 +152,31 @@ void backward_piece(const Device& device,
     args.begin = index % split.chunks * split.chunk_keys;
     args.end = std::min(h.args.num_keys, args.begin + split.chunk_keys);
     const int64_t dq_index = split.chunks == 1 ? slot : index;
-    args.dq = s.dq + dq_index * split.dq_floats;
+    args.dq_sums = s.dq + dq_index * split.dq_floats;
     args.scratch = s.slots + slot * s.slot_bytes;
-    std::fill(args.dq, args.dq + split.dq_floats, 0.0F);
-    device.kernels->attention_backward(args);
+    std::fill(args.dq_sums, args.dq_sums + split.dq_floats, 0.0F);
+    h.kernels->backward(args);
     if (split.chunks == 1) {
-        std::byte* dq = offset(a.out[0], q_at, h.elem_bytes);
-        write_dq(*device.kernels, args, {args.dq}, dq, h.elem_bytes);
+        args.dq = offset(a.out[0], q_at, h.elem_bytes);
+        args.begin = 0;
+        args.end = args.num_queries;
+        h.kernels->write_dq(args, {args.dq_sums});
     }
 }
 
 Program backward_program(const NodeContext& c) {
     const Device& device = c.device;
-    const Heads h = heads_of(c.graph, c.node);
+    const Heads h = heads_of(device, c.graph, c.node);
     const BackwardSplit split = split_of(device, h);
     Program program;
-    program.choice = "own attention";
+    program.choice = h.kernels->name;
     program.run = [&device, h, split](const Args& a) {
-        const KernelTable& k = *device.kernels;
+        const AttentionKernels& k = *h.kernels;
         ScratchLayout layout(a.scratch);
         const BackwardScratch s = take_backward(layout, device, h, split);
         const int64_t num_heads = h.samples * h.heads;
         const int64_t queries = h.args.num_queries;
-        const int64_t blocks = ceil_div(queries, k.attention_query_block);
+        const int64_t blocks = ceil_div(queries, k.query_block);
         device.threads.run(num_heads * blocks, [&](int64_t index, int) {
             const int64_t head = index / blocks;
             const int64_t at = head / h.heads * h.query_step + head % h.heads * h.args.head_size;
@@ -202,19 +184,24 @@ Program backward_program(const NodeContext& c) {
             args.d_o = offset(a.in[0], at, h.elem_bytes);
             args.o = offset(a.in[4], at, h.elem_bytes);
             args.delta = s.delta + head * queries;
-            args.begin = index % blocks * k.attention_query_block;
-            args.end = std::min(queries, args.begin + k.attention_query_block);
-            k.attention_delta(args);
+            args.begin = index % blocks * k.query_block;
+            args.end = std::min(queries, args.begin + k.query_block);
+            k.delta(args);
         });
         device.threads.run(num_heads * split.chunks, [&](int64_t index, int slot) {
-            backward_piece(device, h, split, s, a, {index, slot});
+            backward_piece(h, split, s, a, {index, slot});
         });
         if (split.chunks == 1) return;
-        device.threads.run(num_heads, [&](int64_t head, int) {
+        device.threads.run(num_heads * blocks, [&](int64_t index, int) {
+            const int64_t head = index / blocks;
             const int64_t at = head / h.heads * h.query_step + head % h.heads * h.args.head_size;
-            const PartialDq partial{
-                s.dq + head * split.chunks * split.dq_floats, split.chunks, split.dq_floats};
-            write_dq(k, h.args, partial, offset(a.out[0], at, h.elem_bytes), h.elem_bytes);
+            AttentionArgs args = h.args;
+            args.dq = offset(a.out[0], at, h.elem_bytes);
+            args.begin = index % blocks * k.query_block;
+            args.end = std::min(queries, args.begin + k.query_block);
+            k.write_dq(
+                args,
+                {s.dq + head * split.chunks * split.dq_floats, split.chunks, split.dq_floats});
         });
     };
     return program;
@@ -223,9 +210,9 @@ Program backward_program(const NodeContext& c) {
 }  // namespace
 
 size_t attention_scratch(const Device& d, const ir::Graph& g, const ir::Node& n) {
-    const Heads h = heads_of(g, n);
+    const Heads h = heads_of(d, g, n);
     if (n.op == ir::OpKind::kAttention) {
-        const int64_t slot_bytes = round_up(d.kernels->attention_scratch(h.args), 64);
+        const int64_t slot_bytes = round_up(h.kernels->forward_scratch(h.args), 64);
         return static_cast<size_t>(slot_bytes * d.threads.count());
     }
     ScratchLayout layout;

@@ -1,6 +1,14 @@
 // Chooses the kernels of the best instruction set that this machine has.
 #include <string_view>
 
+#ifdef LORA_CPU_X86
+#include <cpuid.h>
+#endif
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include "backend/cpu/kernels/kernel_table.h"
 
 namespace lora::cpu {
@@ -18,11 +26,43 @@ const KernelTable& table();
 namespace avx512_bf16 {
 const KernelTable& table();
 }
+namespace amx_bf16 {
+const KernelTable& table();
+}
+
+namespace {
+
+// Whether the processor multiplies matrix tiles and the system lets this process use them, for
+// which Linux wants to be asked (Documentation/arch/x86/xstate.rst). Not on Windows: the machines
+// that have both are servers, and none was at hand.
+bool may_use_tiles() {
+#ifdef __linux__
+    unsigned eax = 0;
+    unsigned ebx = 0;
+    unsigned ecx = 0;
+    unsigned edx = 0;
+    if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
+    constexpr unsigned kBf16 = 1U << 22;
+    constexpr unsigned kTiles = 1U << 24;
+    if ((edx & kBf16) == 0 || (edx & kTiles) == 0) return false;
+    constexpr long kRequestPermission = 0x1023;
+    constexpr long kTileData = 18;
+    return ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+    return false;
+#endif
+}
+
+}  // namespace
 #endif
 
 const KernelTable& kernel_table(const char* limit) {
     const std::string_view most(limit);
-    const int level = most == "base" ? 0 : most == "avx2" ? 1 : most == "avx512" ? 2 : 3;
+    const int level = most == "base"          ? 0
+                      : most == "avx2"        ? 1
+                      : most == "avx512"      ? 2
+                      : most == "avx512_bf16" ? 3
+                                              : 4;
     static_cast<void>(level);
 #ifdef LORA_CPU_X86
     __builtin_cpu_init();
@@ -30,7 +70,7 @@ const KernelTable& kernel_table(const char* limit) {
         __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
         __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vl") != 0;
     if (level >= 3 && has_avx512 && __builtin_cpu_supports("avx512bf16") != 0) {
-        return avx512_bf16::table();
+        return level >= 4 && may_use_tiles() ? amx_bf16::table() : avx512_bf16::table();
     }
     if (level >= 2 && has_avx512) return avx512::table();
     if (level >= 1 && __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0) {

@@ -60,6 +60,10 @@ std::vector<OpCase> attention() {
         attention_case(
             "attention/long_causal",
             {.batch = 1, .heads = 2, .queries = 77, .keys = 77, .head_size = 16, .causal = true}),
+        // More than one block of queries and of keys for every kernel, the last one partial.
+        attention_case("attention/blocks", {.queries = 300, .keys = 290, .head_size = 24}),
+        attention_case("attention/blocks_causal",
+                       {.heads = 2, .queries = 270, .keys = 270, .head_size = 16, .causal = true}),
         {"attention/shared_tokens",
          OpKind::kAttention,
          [](CaseBuilder& c) {

@@ -181,9 +181,9 @@ void attention(const AttentionArgs& g) {
 }  // namespace
 
 void add_attention_kernels(KernelTable& table) {
-    table.attention_query_block = kQueryBlock;
-    table.attention_scratch = scratch_bytes;
-    table.attention = attention;
+    table.attention.query_block = kQueryBlock;
+    table.attention.forward_scratch = scratch_bytes;
+    table.attention.forward = attention;
 }
 
 }  // namespace lora::cpu::LORA_CPU_ISA

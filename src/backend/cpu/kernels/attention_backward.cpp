@@ -138,16 +138,25 @@ LORA_INLINE void weights_and_gradients(
     }
 }
 
-// dq [panel of d][queries][kTileCols] += dS K over the keys of the range.
+// Rows of one panel of dq_sums; the last tile may write beyond the queries.
+LORA_INLINE int64_t dq_rows(const AttentionArgs& g) {
+    return round_up(g.num_queries, kTileRows) + kTileRows;
+}
+
+int64_t dq_floats(const AttentionArgs& g) {
+    return num_panels(g.head_size) * kTileCols * dq_rows(g);
+}
+
+// dq_sums [panel of d][queries][kTileCols] += dS K over the keys of the range.
 template <typename O>
 void add_dq(const AttentionArgs& g, const Scratch& s, const Block& b, int64_t panels) {
     constexpr int kPanelDepth = kTileCols / kDepthOf<O>;
-    const int64_t padded_queries = round_up(g.num_queries, kTileRows) + kTileRows;
+    const int64_t padded_queries = dq_rows(g);
     for (int64_t column = 0; column < num_panels(g.head_size); ++column) {
         const O* keys = as<const O>(s.keys) + column * panels * kPanelDepth * kTileCols;
         for (int64_t tile = 0; tile < num_tiles(b.num_queries); ++tile) {
-            float* dq =
-                g.dq + (column * padded_queries + b.first_query + tile * kTileRows) * kTileCols;
+            float* dq = g.dq_sums +
+                        (column * padded_queries + b.first_query + tile * kTileRows) * kTileCols;
             with_rows(least(kTileRows, b.num_queries - tile * kTileRows), [&]<int kRows>() {
                 Sums<kRows> sums;
                 load_sums(sums, dq);
@@ -234,6 +243,32 @@ void attention_backward(const AttentionArgs& g) {
 }
 
 template <typename T>
+void write_dq_as(const AttentionArgs& g, const PartialDq& partial) {
+    for (int64_t query = g.begin; query < g.end; ++query) {
+        T* to = static_cast<T*>(g.dq) + query * g.stride;
+        for (int64_t j = 0; j < g.head_size; j += kLanes) {
+            const float* from =
+                partial.first + (j / kTileCols * dq_rows(g) + query) * kTileCols + j % kTileCols;
+            Vec sum = load(from);
+            for (int64_t i = 1; i < partial.count; ++i) sum += load(from + i * partial.step);
+            if (j + kLanes <= g.head_size) {
+                store(to + j, sum);
+            } else {
+                store_part(to + j, sum, g.head_size - j);
+            }
+        }
+    }
+}
+
+void write_dq(const AttentionArgs& g, const PartialDq& partial) {
+    if (g.type == Elem::kBF16) {
+        write_dq_as<Bf16>(g, partial);
+    } else {
+        write_dq_as<float>(g, partial);
+    }
+}
+
+template <typename T>
 void delta_as(const AttentionArgs& g) {
     for (int64_t query = g.begin; query < g.end; ++query) {
         const T* o = static_cast<const T*>(g.o) + query * g.stride;
@@ -258,10 +293,13 @@ void attention_delta(const AttentionArgs& g) {
 }  // namespace
 
 void add_attention_backward_kernels(KernelTable& table) {
-    table.attention_key_block = kKeyBlock;
-    table.attention_backward_scratch = scratch_bytes;
-    table.attention_delta = attention_delta;
-    table.attention_backward = attention_backward;
+    table.attention.name = "own attention";
+    table.attention.key_block = kKeyBlock;
+    table.attention.backward_scratch = scratch_bytes;
+    table.attention.dq_floats = dq_floats;
+    table.attention.delta = attention_delta;
+    table.attention.backward = attention_backward;
+    table.attention.write_dq = write_dq;
 }
 
 }  // namespace lora::cpu::LORA_CPU_ISA

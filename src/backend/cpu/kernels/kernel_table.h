@@ -115,9 +115,32 @@ struct AttentionArgs {
     bool causal = false;
     int64_t begin = 0;  // forward: queries; backward: keys
     int64_t end = 0;
-    float* delta = nullptr;  // backward: [num_queries], sum of d_o * o per query
-    float* dq = nullptr;     // backward: [num_queries, head_size] partial sums, added to
+    float* delta = nullptr;    // backward: [num_queries], sum of d_o * o per query
+    float* dq_sums = nullptr;  // backward: gradients of all queries, added to; a kernel's own order
+    void* dq = nullptr;        // what write_dq makes of them
     void* scratch = nullptr;
+};
+
+// Sums of one head's dq, one for each chunk of keys.
+struct PartialDq {
+    const float* first = nullptr;
+    int64_t count = 1;
+    int64_t step = 0;  // floats from one to the next
+};
+
+struct AttentionKernels {
+    const char* name;     // for traces
+    int64_t query_block;  // most queries of one call of forward
+    int64_t key_block;    // keys that backward takes at once
+    // Bytes of scratch that one call needs.
+    int64_t (*forward_scratch)(const AttentionArgs&);
+    int64_t (*backward_scratch)(const AttentionArgs&);
+    int64_t (*dq_floats)(const AttentionArgs&);  // of AttentionArgs::dq_sums
+    void (*forward)(const AttentionArgs&);       // queries [begin, end)
+    void (*delta)(const AttentionArgs&);         // queries [begin, end)
+    void (*backward)(const AttentionArgs&);      // keys [begin, end)
+    // Queries [begin, end) of dq: the partial sums, added in their order.
+    void (*write_dq)(const AttentionArgs&, const PartialDq&);
 };
 
 struct KernelTable {
@@ -177,18 +200,13 @@ struct KernelTable {
     // src [depth][rows of A] -> column form of GemmBlock::a.
     void (*pack_columns)(const PackSource&, float* dst);
 
-    // Bytes of scratch that one call needs.
-    int64_t (*attention_scratch)(const AttentionArgs&);
-    int64_t (*attention_backward_scratch)(const AttentionArgs&);
-    int64_t attention_query_block;
-    int64_t attention_key_block;
-    void (*attention)(const AttentionArgs&);
-    void (*attention_delta)(const AttentionArgs&);
-    void (*attention_backward)(const AttentionArgs&);
+    AttentionKernels attention;
+    // For bf16 with heads of an even size, where the machine has matrix tiles; else null.
+    const AttentionKernels* tiled_attention;
 };
 
 // The best table for this machine, or the best whose name is at most `limit` ("base", "avx2",
-// "avx512", "avx512_bf16"; empty: no limit), for tests of all of them on one machine.
+// "avx512", "avx512_bf16", "amx_bf16"; empty: no limit), for tests of all of them on one machine.
 [[nodiscard]] const KernelTable& kernel_table(const char* limit = "");
 
 }  // namespace lora::cpu

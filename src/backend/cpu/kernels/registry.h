@@ -14,7 +14,11 @@ void add_attention_kernels(KernelTable& table);
 void add_attention_backward_kernels(KernelTable& table);
 void add_update_kernels(KernelTable& table);
 
-// All of the above.
+// Attention in matrix tiles, where the instruction set has them.
+void add_attention_kernels(AttentionKernels& kernels);
+void add_attention_backward_kernels(AttentionKernels& kernels);
+
+// The whole table.
 [[nodiscard]] const KernelTable& table();
 
 }  // namespace lora::cpu::LORA_CPU_ISA

@@ -1,0 +1,146 @@
+// Rows of bf16 to tiles of amx.h, and tiles of sums to rows. Included only by kernels/*_amx.cpp.
+#pragma once
+
+#include "backend/cpu/kernels/amx.h"
+#include "backend/cpu/kernels/attention_common.h"
+
+namespace lora::cpu::LORA_CPU_ISA {
+
+// Turns a square of words over: line i, lane j -> line j, lane i.
+LORA_INLINE void transpose(VecU (&lines)[16]) {
+    VecU lane;
+    for (int i = 0; i < 16; ++i) lane[i] = static_cast<uint32_t>(i);
+    const auto pick = [](VecU a, VecU from, VecU b) {
+        return reinterpret_cast<VecU>(_mm512_permutex2var_epi32(reinterpret_cast<__m512i>(a),
+                                                                reinterpret_cast<__m512i>(from),
+                                                                reinterpret_cast<__m512i>(b)));
+    };
+#pragma GCC unroll 4
+    for (int step = 8; step > 0; step /= 2) {
+        // Lanes with the bit of `step` come from the other line; 16 and more name the second.
+        const VecU bit = lane & static_cast<uint32_t>(step);
+        const VecU is_set = reinterpret_cast<VecU>(bit != 0U);
+        const VecU low = (lane & ~is_set) | ((lane - static_cast<uint32_t>(step) + 16U) & is_set);
+        const VecU high =
+            ((lane + static_cast<uint32_t>(step)) & ~is_set) | ((lane + 16U) & is_set);
+#pragma GCC unroll 16
+        for (int i = 0; i < 16; ++i) {
+            if ((i & step) != 0) continue;
+            const VecU a = lines[i];
+            const VecU b = lines[i + step];
+            lines[i] = pick(a, low, b);
+            lines[i + step] = pick(a, high, b);
+        }
+    }
+}
+
+// 16 rows of 32 neighbours from (row, col) on, two to a word; zero outside.
+LORA_INLINE void load_rows(const Rows<Bf16>& s, int64_t row, int64_t col, VecU (&lines)[16]) {
+    const int64_t left = s.d - col;
+    const auto mask = static_cast<__mmask32>(left >= 32 ? 0xFFFFFFFFU : (1U << left) - 1U);
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; ++i) {
+        lines[i] = row + i < s.rows ? reinterpret_cast<VecU>(_mm512_maskz_loadu_epi16(
+                                          mask, s.src + (row + i) * s.stride + col))
+                                    : VecU{};
+    }
+}
+
+// 16 pairs of rows of 16 columns from (row, col) on, a pair to a word; zero outside.
+LORA_INLINE void load_row_pairs(const Rows<Bf16>& s, int64_t row, int64_t col, VecU (&lines)[16]) {
+    const int64_t left = s.d - col;
+    const auto mask = static_cast<__mmask16>(left >= 16 ? 0xFFFFU : (1U << left) - 1U);
+    const auto half = [&](int64_t at) {
+        if (at >= s.rows) return VecU{};
+        const __m256i bits = _mm256_maskz_loadu_epi16(mask, s.src + at * s.stride + col);
+        return reinterpret_cast<VecU>(_mm512_cvtepu16_epi32(bits));
+    };
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; ++i) lines[i] = pairs_of(half(row + 2 * i), half(row + 2 * i + 1));
+}
+
+LORA_INLINE void store_tile(const VecU (&lines)[16], Tile* tile) {
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; ++i) memcpy(tile->line[i], &lines[i], sizeof(VecU));
+}
+
+inline int64_t tiles_of_16(int64_t n) { return (n + 15) / 16; }
+inline int64_t tiles_of_32(int64_t n) { return (n + 31) / 32; }
+
+// Packing of x [rows][d]; rows are filled up to a multiple of 32.
+// -> tiles [rows / 16][d / 32]: x as A.
+inline void pack_a(const Rows<Bf16>& x, Tile* dst) {
+    VecU lines[16];
+    for (int64_t row = 0; row < 2 * tiles_of_32(x.rows); ++row) {
+        for (int64_t k = 0; k < tiles_of_32(x.d); ++k) {
+            load_rows(x, 16 * row, 32 * k, lines);
+            store_tile(lines, dst++);
+        }
+    }
+}
+
+// -> tiles [rows / 16][d / 32]: x^T as B, its columns outside.
+inline void pack_b_transposed(const Rows<Bf16>& x, Tile* dst) {
+    VecU lines[16];
+    for (int64_t row = 0; row < 2 * tiles_of_32(x.rows); ++row) {
+        for (int64_t k = 0; k < tiles_of_32(x.d); ++k) {
+            load_rows(x, 16 * row, 32 * k, lines);
+            transpose(lines);
+            store_tile(lines, dst++);
+        }
+    }
+}
+
+// -> tiles [rows / 32][d / 16]: x as B.
+inline void pack_b(const Rows<Bf16>& x, Tile* dst) {
+    VecU lines[16];
+    for (int64_t k = 0; k < tiles_of_32(x.rows); ++k) {
+        for (int64_t col = 0; col < tiles_of_16(x.d); ++col) {
+            load_row_pairs(x, 32 * k, 16 * col, lines);
+            store_tile(lines, dst++);
+        }
+    }
+}
+
+// -> tiles [rows / 32][d / 16]: x^T as A, its depth outside.
+inline void pack_a_transposed(const Rows<Bf16>& x, Tile* dst) {
+    VecU lines[16];
+    for (int64_t k = 0; k < tiles_of_32(x.rows); ++k) {
+        for (int64_t col = 0; col < tiles_of_16(x.d); ++col) {
+            load_row_pairs(x, 32 * k, 16 * col, lines);
+            transpose(lines);
+            store_tile(lines, dst++);
+        }
+    }
+}
+
+// Tiles of a scratch buffer.
+LORA_INLINE Tile* take_tiles(ScratchCutter& cutter, int64_t n) {
+    return reinterpret_cast<Tile*>(cutter.floats(n * 256));
+}
+
+// Line `i` of a tile, 16 fp32 sums.
+LORA_INLINE Vec load_line(const Tile* tile, int64_t i) {
+    Vec v;
+    memcpy(&v, tile->line[i], sizeof(v));
+    return v;
+}
+LORA_INLINE void store_line(Tile* tile, int64_t i, Vec v) { memcpy(tile->line[i], &v, sizeof(v)); }
+
+// C tiles of x^T, lanes the rows of x -> 16 rows of x from column `col` on.
+LORA_INLINE void write_tile_transposed(
+    const Tile* tile, Vec factors, int64_t rows, int64_t cols, Bf16* dst, int64_t stride) {
+    VecU lines[16];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; ++i) lines[i] = to_bits(load_line(tile, i) * factors);
+    transpose(lines);
+    for (int64_t i = 0; i < rows; ++i) {
+        if (cols >= 16) {
+            store(dst + i * stride, from_bits(lines[i]));
+        } else {
+            store_part(dst + i * stride, from_bits(lines[i]), cols);
+        }
+    }
+}
+
+}  // namespace lora::cpu::LORA_CPU_ISA
