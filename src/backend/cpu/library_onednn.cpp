@@ -1,8 +1,10 @@
-// Frozen convolutions and linear layers through oneDNN. The only file, with floor_onednn.cpp, that
-// sees dnnl.hpp.
-// Activations stay channels-last; weights are packed once into the layout that the library asks
-// for. A stride-1 backward-input product runs as a forward convolution with the kernel turned round
-// and its channels swapped, which the library runs faster than its own backward one.
+// Frozen convolutions and linear layers through oneDNN, and on machines with matrix tiles the
+// products of trained parameters in bf16 too. The only file, with floor_onednn.cpp, that sees
+// dnnl.hpp.
+// Activations stay channels-last; frozen weights are packed once into the layout that the library
+// asks for, trained ones are read as they lie. A stride-1 backward-input product runs as a forward
+// convolution with the kernel turned round and its channels swapped, which the library runs faster
+// than its own backward one.
 #include <cstdlib>
 #include <cstring>
 #include <unordered_map>
@@ -22,7 +24,8 @@ using Tag = dnnl::memory::format_tag;
 using Type = dnnl::memory::data_type;
 
 // A product as the library sees it. Convolutions: `weights` is [O, I, kh, kw] of the forward
-// convolution that runs; linear layers: [in, out].
+// convolution that runs; linear layers: [in, out]; gradients of linear layers: src is dy^T
+// [out, rows], `weights` is x [rows, in].
 struct Problem {
     OpKind op = OpKind::kLinear;
     Type type = Type::f32;
@@ -34,16 +37,23 @@ struct Problem {
     Dims pad_end;
     bool turned = false;      // weights are the node's, turned round and swapped
     bool transposed = false;  // linear: the node's weight is [out, in]
+    bool frozen = true;       // input 1 is a weight that the program holds
     bool backward = false;    // strided backward-input: the library's own
     float alpha = 1;
     int bias_slot = -1;
     int addend_slot = -1;
+    bool accumulate = false;  // gradients: to what dst holds
     Type bias_type = Type::f32;
+    Type dst_type = Type::f32;
 
     [[nodiscard]] std::string key() const {
-        return fmt::format("{} {} {} {} {} {} {} {} {} {} {}",
+        return fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {} {}",
                            static_cast<int>(op),
                            static_cast<int>(type),
+                           static_cast<int>(dst_type),
+                           !frozen,
+                           !frozen && transposed,
+                           accumulate,
                            fmt::join(src, ","),
                            fmt::join(weights, ","),
                            fmt::join(dst, ","),
@@ -87,6 +97,18 @@ Problem linear_problem(const ir::Graph& g, const ir::Node& n) {
     return p;
 }
 
+Problem gradient_problem(const ir::Graph& g, const ir::Node& n) {
+    const Shape& dy = g.value(n.inputs[0]).shape;
+    const Shape& x = g.value(n.inputs[1]).shape;
+    const int64_t rows = dy.num_elements() / dy[-1];
+    Problem p;
+    p.src = {dy[-1], rows};
+    p.weights = {rows, x[-1]};
+    p.dst = {dy[-1], x[-1]};
+    p.accumulate = n.attrs.accumulate;
+    return p;
+}
+
 Problem conv_problem(const ir::Graph& g, const ir::Node& n) {
     const Shape& x = g.value(n.inputs[0]).shape;
     const Shape& w = g.value(n.inputs[1]).shape;
@@ -125,9 +147,13 @@ Problem conv_problem(const ir::Graph& g, const ir::Node& n) {
 }
 
 Problem problem_of(const ir::Graph& g, const ir::Node& n) {
-    Problem p = n.op == OpKind::kLinear ? linear_problem(g, n) : conv_problem(g, n);
+    Problem p = n.op == OpKind::kLinear                 ? linear_problem(g, n)
+                : n.op == OpKind::kLinearBackwardWeight ? gradient_problem(g, n)
+                                                        : conv_problem(g, n);
     p.op = n.op;
     p.type = type_of(g.value(n.inputs[0]).dtype);
+    p.dst_type = type_of(g.value(n.outputs[0]).dtype);
+    p.frozen = g.value(n.inputs[1]).kind == ir::ValueKind::kWeight;
     p.alpha = static_cast<float>(n.attrs.alpha);
     if (p.bias_slot >= 0) {
         p.bias_type = type_of(g.value(n.inputs[static_cast<size_t>(p.bias_slot)]).dtype);
@@ -140,7 +166,7 @@ dnnl::primitive_attr attributes_of(const Problem& p) {
     attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
     dnnl::post_ops ops;
     if (p.alpha != 1) ops.append_eltwise(1.0F, dnnl::algorithm::eltwise_linear, p.alpha, 0.0F);
-    if (p.addend_slot >= 0) ops.append_sum(1.0F);
+    if (p.addend_slot >= 0 || p.accumulate) ops.append_sum(1.0F);
     if (ops.len() > 0) attr.set_post_ops(ops);
     return attr;
 }
@@ -149,9 +175,14 @@ dnnl::primitive_attr attributes_of(const Problem& p) {
 bool is_fast(const std::string& name) { return name.rfind("ref", 0) != 0 && name != "simple:any"; }
 
 Chosen choose_linear(const Problem& p, const dnnl::engine& engine) {
-    const dnnl::memory::desc src(p.src, p.type, Tag::ab);
-    const dnnl::memory::desc weights(p.weights, p.type, Tag::any);
-    const dnnl::memory::desc dst(p.dst, p.type, Tag::ab);
+    const bool is_gradient = p.op == OpKind::kLinearBackwardWeight;
+    const dnnl::memory::desc src(p.src, p.type, is_gradient ? Tag::ba : Tag::ab);
+    const dnnl::memory::desc weights(p.weights,
+                                     p.type,
+                                     p.frozen       ? Tag::any
+                                     : p.transposed ? Tag::ba
+                                                    : Tag::ab);
+    const dnnl::memory::desc dst(p.dst, p.dst_type, Tag::ab);
     const dnnl::memory::desc bias = p.bias_slot >= 0
                                         ? dnnl::memory::desc({1, p.dst[1]}, p.bias_type, Tag::ab)
                                         : dnnl::memory::desc();
@@ -251,11 +282,18 @@ public:
                              const ir::Graph& graph,
                              const ir::Node& node) override {
         if (!wanted(device)) return false;
-        if (node.op != OpKind::kLinear && node.op != OpKind::kConv2d &&
-            node.op != OpKind::kConv2dBackwardInput) {
-            return false;
+        const bool is_frozen = graph.value(node.inputs[1]).kind == ir::ValueKind::kWeight;
+        switch (node.op) {
+            case OpKind::kLinear:
+            case OpKind::kLinearBackwardWeight:
+                if (!is_frozen && !wanted_for_trained(device, graph, node)) return false;
+                break;
+            case OpKind::kConv2d:
+            case OpKind::kConv2dBackwardInput:
+                if (!is_frozen) return false;
+                break;
+            default: return false;
         }
-        if (graph.value(node.inputs[1]).kind != ir::ValueKind::kWeight) return false;
         const Problem p = problem_of(graph, node);
         // The library would scale the bias too.
         if (p.alpha != 1 && p.bias_slot >= 0) return false;
@@ -286,13 +324,23 @@ private:
         return std::strcmp(choice, "onednn") == 0;
     }
 
+    // Trained parameters change with every step, so nothing can be packed ahead: worth it only
+    // where the library multiplies tiles, which our own kernels for them do not.
+    static bool wanted_for_trained(const Device& device,
+                                   const ir::Graph& graph,
+                                   const ir::Node& node) {
+        return device.kernels->tiled_attention != nullptr &&
+               graph.value(node.inputs[0]).dtype == DType::kBF16 &&
+               graph.value(node.inputs[1]).dtype == DType::kBF16;
+    }
+
     const Chosen& chosen(const Problem& p) {
         const std::string key = p.key();
         const auto found = chosen_.find(key);
         if (found != chosen_.end()) return found->second;
         return checked("choosing a product", [&]() -> const Chosen& {
-            return chosen_[key] = p.op == OpKind::kLinear ? choose_linear(p, engine_)
-                                                          : choose_conv(p, engine_);
+            const bool is_linear = p.op == OpKind::kLinear || p.op == OpKind::kLinearBackwardWeight;
+            return chosen_[key] = is_linear ? choose_linear(p, engine_) : choose_conv(p, engine_);
         });
     }
 
@@ -342,8 +390,9 @@ std::shared_ptr<Memory> OneDnn::pack(CpuWeight& weight,
 // Memory objects made once; each run sets their addresses.
 struct Bound {
     Chosen chosen;
-    std::shared_ptr<Memory> weights;
+    std::shared_ptr<Memory> packed;  // null: the weights are an input
     dnnl::memory src;
+    dnnl::memory weights;
     dnnl::memory bias;
     dnnl::memory dst;
     dnnl::memory scratchpad;
@@ -354,15 +403,17 @@ Program OneDnn::program(const NodeContext& c) {
     const Problem p = problem_of(c.graph, c.node);
     auto bound = std::make_shared<Bound>();
     bound->chosen = chosen(p);
-    bound->weights = pack(*c.weight(1), p, bound->chosen.weights);
+    if (p.frozen) bound->packed = pack(*c.weight(1), p, bound->chosen.weights);
     checked("binding a product", [&] {
         Bound& b = *bound;
         b.src = dnnl::memory(b.chosen.src, engine_, nullptr);
+        b.weights = dnnl::memory(
+            b.chosen.weights, engine_, b.packed == nullptr ? nullptr : b.packed->data());
         b.dst = dnnl::memory(b.chosen.dst, engine_, nullptr);
         b.scratchpad = dnnl::memory(b.chosen.scratchpad, engine_, nullptr);
         b.args = {{b.chosen.src_arg, b.src},
                   {b.chosen.dst_arg, b.dst},
-                  {DNNL_ARG_WEIGHTS, dnnl::memory(b.chosen.weights, engine_, b.weights->data())},
+                  {DNNL_ARG_WEIGHTS, b.weights},
                   {DNNL_ARG_SCRATCHPAD, b.scratchpad}};
         if (p.bias_slot >= 0) {
             b.bias = dnnl::memory(b.chosen.bias, engine_, nullptr);
@@ -371,7 +422,7 @@ Program OneDnn::program(const NodeContext& c) {
     });
     Program program;
     program.choice = "onednn " + bound->chosen.name;
-    program.held_inputs = 1U << 1;
+    if (p.frozen) program.held_inputs = 1U << 1;
     program.run = [this,
                    &device = c.device,
                    bound,
@@ -390,6 +441,7 @@ Program OneDnn::program(const NodeContext& c) {
         }
         checked("running a product", [&] {
             b.src.set_data_handle(a.in[0]);
+            if (b.packed == nullptr) b.weights.set_data_handle(a.in[1]);
             b.dst.set_data_handle(a.out[0]);
             if (b.scratchpad.get_desc().get_size() > 0) b.scratchpad.set_data_handle(a.scratch);
             if (bias_slot >= 0) b.bias.set_data_handle(a.in[static_cast<size_t>(bias_slot)]);

@@ -286,6 +286,7 @@ Program gradient_program(const NodeContext& c) {
 }  // namespace
 
 size_t product_scratch(const Device& d, const ir::Graph& g, const ir::Node& n) {
+    if (d.library != nullptr && d.library->takes(d, g, n)) return d.library->scratch_bytes(d, g, n);
     if (is_gradient(n)) {
         ScratchLayout layout;
         if (output(g, n).dtype != DType::kF32) {
@@ -294,7 +295,6 @@ size_t product_scratch(const Device& d, const ir::Graph& g, const ir::Node& n) {
         layout.take<std::byte>(static_cast<int64_t>(gradient_scratch(d, gradient_shape(g, n))));
         return layout.used();
     }
-    if (d.library != nullptr && d.library->takes(d, g, n)) return d.library->scratch_bytes(d, g, n);
     ScratchLayout layout;
     take_forward(layout, d, forward_form(g, n), is_weight(g, n));
     return layout.used();
@@ -303,9 +303,9 @@ size_t product_scratch(const Device& d, const ir::Graph& g, const ir::Node& n) {
 Program product_program(const NodeContext& c) {
     LORA_CHECK(c.node.op != OpKind::kLinear || !c.has_input(4),
                "the planner joins no products for this backend");
-    if (is_gradient(c.node)) return gradient_program(c);
     Library* library = c.device.library.get();
     if (library != nullptr && library->takes(c.device, c.graph, c.node)) return library->program(c);
+    if (is_gradient(c.node)) return gradient_program(c);
     return own_forward_program(c);
 }
 
