@@ -129,30 +129,36 @@ size_t gradient_workspace_bytes(const DeviceInfo& d) {
            static_cast<size_t>(most_blocks(d)) * kTileBytes;
 }
 
+SplitRoom::SplitRoom(const DeviceInfo& d, DevicePtr workspace)
+    : arrivals_(workspace),
+      partial_(workspace + static_cast<DevicePtr>(
+                               round_up(static_cast<int64_t>(gradient_counter_bytes(d)), 256))),
+      end_(workspace + gradient_workspace_bytes(d)) {}
+
+void SplitRoom::take(int64_t tiles, size_t tile_bytes, SplitSum& split) {
+    if (split.count == 1) return;
+    split.arrivals = reinterpret_cast<unsigned*>(arrivals_);
+    split.partial = reinterpret_cast<float*>(partial_);
+    arrivals_ += static_cast<size_t>(tiles) * sizeof(unsigned);
+    partial_ += static_cast<size_t>(tiles * split.count) * tile_bytes;
+    LORA_CHECK(partial_ <= end_, "partial sums beyond their room");
+}
+
 void finish_gradients(const DeviceInfo& d, DevicePtr workspace, Launch& launch) {
     WeightGradientGroup group = group_of(launch);
     const int steps = steps_of_block(d, group);
-    auto* arrivals = reinterpret_cast<unsigned*>(workspace);
-    DevicePtr partial = workspace + static_cast<DevicePtr>(round_up(
-                                        static_cast<int64_t>(gradient_counter_bytes(d)), 256));
+    SplitRoom room(d, workspace);
     int blocks = 0;
     for (int i = 0; i < group.count; ++i) {
         GroupedGradient& p = group.problem[i];
         const int tiles = num_tiles(p);
         p.points_per_split = steps * kDepth;
         p.split.count = narrow<int>(ceil_div(num_steps(p), steps));
-        if (p.split.count > 1) {
-            p.split.arrivals = arrivals;
-            p.split.partial = reinterpret_cast<float*>(partial);
-            arrivals += tiles;
-            partial += static_cast<size_t>(tiles) * static_cast<size_t>(p.split.count) * kTileBytes;
-        }
+        room.take(tiles, kTileBytes, p.split);
         group.first_block[i] = blocks;
         blocks += tiles * p.split.count;
     }
     group.first_block[group.count] = blocks;
-    LORA_CHECK(partial <= workspace + gradient_workspace_bytes(d),
-               "partial sums beyond their room");
     launch.grid = {narrow<uint32_t>(blocks), 1, 1};
     launch.set_args(group);
 }

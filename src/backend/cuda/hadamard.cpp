@@ -12,7 +12,6 @@ namespace {
 using ir::OpKind;
 
 constexpr int kStep = 64;
-constexpr int64_t kBlocksPerProcessor = 4;
 
 bool on_tensor_cores(const DeviceInfo& d, DType dtype) {
     return dtype != DType::kF32 && d.compute_major >= 8;
@@ -49,22 +48,9 @@ HadamardFactor right_factor(const NodeContext& c, int input, const HadamardOrder
     return {c.in_ptr(input), narrow<int>(shape[0]), vector ? 1 : 0};
 }
 
-// How the axis along which a block goes is cut: a few blocks for each multiprocessor, none of them
-// shorter than `least` steps.
-struct Cut {
-    int64_t tiles = 0;
-    int64_t splits = 1;
-    int64_t steps_per_split = 0;
-};
-Cut cut_of(const DeviceInfo& d, int64_t tiles, int64_t steps, int64_t least) {
-    const int64_t wanted = std::clamp<int64_t>(kBlocksPerProcessor * d.num_multiprocessors / tiles,
-                                               1,
-                                               std::max<int64_t>(1, steps / least));
-    Cut cut;
-    cut.tiles = tiles;
-    cut.steps_per_split = ceil_div(steps, wanted);
-    cut.splits = ceil_div(steps, cut.steps_per_split);
-    return cut;
+int64_t most_blocks(const DeviceInfo& d) {
+    constexpr int64_t kBlocksPerProcessor = 4;
+    return kBlocksPerProcessor * d.num_multiprocessors;
 }
 
 Launch forward_launch(const NodeContext& c) {
@@ -89,11 +75,12 @@ Launch forward_launch(const NodeContext& c) {
     Launch launch;
     launch.file = "hadamard";
     if (on_tensor_cores(c.device, c.output().dtype) && args.stages > 0) {
-        const Cut cut = cut_of(c.device, ceil_div(args.rows, kStep), args.steps, 1);
-        args.steps_per_split = narrow<int>(cut.steps_per_split);
+        const int64_t tiles = ceil_div(args.rows, kStep);
+        const int64_t splits = std::clamp<int64_t>(most_blocks(c.device) / tiles, 1, args.steps);
+        args.steps_per_split = narrow<int>(ceil_div(args.steps, splits));
         launch.kernel = "hadamard_";
-        launch.grid.x = narrow<uint32_t>(cut.tiles);
-        launch.grid.z = narrow<uint32_t>(cut.splits);
+        launch.grid.x = narrow<uint32_t>(tiles);
+        launch.grid.z = narrow<uint32_t>(ceil_div(args.steps, args.steps_per_split));
         launch.block.x = kHadamardThreads;
         launch.shared_bytes = static_cast<uint32_t>(room.bytes(args.stages));
     } else {
@@ -109,8 +96,6 @@ Launch forward_launch(const NodeContext& c) {
 
 // Of a group: which kernel, by the ranks of a block.
 int own_ranks(int64_t own_rank) { return own_rank <= 16 ? 16 : 32; }
-
-int64_t most_blocks(const DeviceInfo& d) { return kBlocksPerProcessor * d.num_multiprocessors; }
 
 HadamardBackwardGroup group_of(const Launch& launch) {
     HadamardBackwardGroup group;
@@ -214,29 +199,19 @@ bool join_factors(Launch& launch, const Launch& other) {
 void finish_factors(const DeviceInfo& d, DevicePtr workspace, Launch& launch) {
     HadamardBackwardGroup group = group_of(launch);
     const int steps = steps_of_block(d, group);
-    auto* arrivals = reinterpret_cast<unsigned*>(workspace);
-    DevicePtr partial = workspace + static_cast<DevicePtr>(round_up(
-                                        static_cast<int64_t>(gradient_counter_bytes(d)), 256));
+    SplitRoom room(d, workspace);
     int64_t blocks = 0;
     for (int i = 0; i < group.count; ++i) {
         HadamardBackwardArgs& p = group.problem[i];
         const int64_t tiles = num_tiles(p);
         p.steps_per_split = steps;
         p.split.count = narrow<int>(ceil_div(p.steps, steps));
-        if (p.split.count > 1) {
-            p.split.arrivals = arrivals;
-            p.split.partial = reinterpret_cast<float*>(partial);
-            arrivals += tiles;
-            const size_t tile_bytes =
-                sizeof(float) * static_cast<size_t>(kStep * own_ranks(p.own_rank));
-            partial += static_cast<size_t>(tiles * p.split.count) * tile_bytes;
-        }
+        const int64_t elements = int64_t{kStep} * own_ranks(p.own_rank);
+        room.take(tiles, sizeof(float) * static_cast<size_t>(elements), p.split);
         group.first_block[i] = narrow<int>(blocks);
         blocks += tiles * p.split.count;
     }
     group.first_block[group.count] = narrow<int>(blocks);
-    LORA_CHECK(partial <= workspace + gradient_workspace_bytes(d),
-               "partial sums beyond their room");
     launch.grid = {narrow<uint32_t>(blocks), 1, 1};
     launch.set_args(group);
 }

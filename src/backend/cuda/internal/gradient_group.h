@@ -27,6 +27,18 @@ namespace lora::cuda {
 // Bytes at `workspace` that split sums of a group need, the arrival counters first.
 [[nodiscard]] size_t gradient_workspace_bytes(const DeviceInfo& d);
 [[nodiscard]] size_t gradient_counter_bytes(const DeviceInfo& d);
+// Gives the split sums of a group their counters and partial sums there, one after the other.
+class SplitRoom {
+public:
+    SplitRoom(const DeviceInfo& d, DevicePtr workspace);
+    // For `tiles` tiles of so many bytes each, in split.count parts; nothing where that is one.
+    void take(int64_t tiles, size_t tile_bytes, SplitSum& split);
+
+private:
+    DevicePtr arrivals_;
+    DevicePtr partial_;
+    DevicePtr end_;
+};
 // Splits the sums and sets the grid: the launch is complete.
 void finish_gradients(const DeviceInfo& d, DevicePtr workspace, Launch& launch);
 
