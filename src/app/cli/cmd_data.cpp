@@ -52,7 +52,7 @@ void print_table(const tools::CheckReport& report) {
                               printable(finding.fix),
                               finding.fixable ? " (--fix does)" : ""));
     }
-    print_out(fmt::format("{} pictures, {} errors, {} warnings\n",
+    print_out(fmt::format("pictures: {}, errors: {}, warnings: {}\n",
                           report.images,
                           report.count(Severity::kError),
                           report.count(Severity::kWarning)));

@@ -18,8 +18,7 @@ struct Heads {
 
 const AttentionKernels& kernels_for(const Device& device, const AttentionArgs& args) {
     const KernelTable& table = *device.kernels;
-    const bool tiled =
-        table.tiled_attention != nullptr && args.type == Elem::kBF16 && args.head_size % 2 == 0;
+    const bool tiled = table.tiled_attention != nullptr && args.type == Elem::kBF16;
     return tiled ? *table.tiled_attention : table.attention;
 }
 

@@ -201,7 +201,7 @@ struct KernelTable {
     void (*pack_columns)(const PackSource&, float* dst);
 
     AttentionKernels attention;
-    // For bf16 with heads of an even size, where the machine has matrix tiles; else null.
+    // For bf16 where the machine has matrix tiles; else null.
     const AttentionKernels* tiled_attention;
 };
 
