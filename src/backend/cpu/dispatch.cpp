@@ -1,10 +1,8 @@
 // Chooses the kernels of the best instruction set that this machine has.
 #include <string_view>
 
-#ifdef LORA_CPU_X86
+#ifdef LORA_CPU_TILES
 #include <cpuid.h>
-#endif
-#ifdef __linux__
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -26,17 +24,17 @@ const KernelTable& table();
 namespace avx512_bf16 {
 const KernelTable& table();
 }
+#endif
+#ifdef LORA_CPU_TILES
 namespace amx_bf16 {
 const KernelTable& table();
 }
 
 namespace {
 
-// Whether the processor multiplies matrix tiles and the system lets this process use them, for
-// which Linux wants to be asked (Documentation/arch/x86/xstate.rst). Not on Windows: the machines
-// that have both are servers, and none was at hand.
+// Whether the processor multiplies matrix tiles of bf16 and the system lets this process use them,
+// for which Linux wants to be asked (its documentation, arch/x86/xstate.rst).
 bool may_use_tiles() {
-#ifdef __linux__
     unsigned eax = 0;
     unsigned ebx = 0;
     unsigned ecx = 0;
@@ -48,9 +46,6 @@ bool may_use_tiles() {
     constexpr long kRequestPermission = 0x1023;
     constexpr long kTileData = 18;
     return ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-#else
-    return false;
-#endif
 }
 
 }  // namespace
@@ -70,7 +65,10 @@ const KernelTable& kernel_table(const char* limit) {
         __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
         __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vl") != 0;
     if (level >= 3 && has_avx512 && __builtin_cpu_supports("avx512bf16") != 0) {
-        return level >= 4 && may_use_tiles() ? amx_bf16::table() : avx512_bf16::table();
+#ifdef LORA_CPU_TILES
+        if (level >= 4 && may_use_tiles()) return amx_bf16::table();
+#endif
+        return avx512_bf16::table();
     }
     if (level >= 2 && has_avx512) return avx512::table();
     if (level >= 1 && __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0) {
