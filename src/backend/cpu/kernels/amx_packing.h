@@ -67,52 +67,32 @@ LORA_INLINE void store_tile(const VecU (&lines)[16], Tile* tile) {
 inline int64_t tiles_of_16(int64_t n) { return (n + 15) / 16; }
 inline int64_t tiles_of_32(int64_t n) { return (n + 31) / 32; }
 
-// Packing of x [rows][d]; rows are filled up to a multiple of 32.
-// -> tiles [rows / 16][d / 32]: x as A.
-inline void pack_a(const Rows<Bf16>& x, Tile* dst) {
+// Packing of x [rows][d] to tiles, row by row; rows are filled up to a multiple of 32.
+template <bool kPairs, bool kTransposed>
+LORA_INLINE void pack_tiles(const Rows<Bf16>& x, Tile* dst) {
+    constexpr int64_t kRows = kPairs ? 32 : 16;
+    constexpr int64_t kCols = kPairs ? 16 : 32;
     VecU lines[16];
-    for (int64_t row = 0; row < 2 * tiles_of_32(x.rows); ++row) {
-        for (int64_t k = 0; k < tiles_of_32(x.d); ++k) {
-            load_rows(x, 16 * row, 32 * k, lines);
+    for (int64_t row = 0; row < 32 * tiles_of_32(x.rows); row += kRows) {
+        for (int64_t col = 0; col < x.d; col += kCols) {
+            if constexpr (kPairs) {
+                load_row_pairs(x, row, col, lines);
+            } else {
+                load_rows(x, row, col, lines);
+            }
+            if constexpr (kTransposed) transpose(lines);
             store_tile(lines, dst++);
         }
     }
 }
-
-// -> tiles [rows / 16][d / 32]: x^T as B, its columns outside.
-inline void pack_b_transposed(const Rows<Bf16>& x, Tile* dst) {
-    VecU lines[16];
-    for (int64_t row = 0; row < 2 * tiles_of_32(x.rows); ++row) {
-        for (int64_t k = 0; k < tiles_of_32(x.d); ++k) {
-            load_rows(x, 16 * row, 32 * k, lines);
-            transpose(lines);
-            store_tile(lines, dst++);
-        }
-    }
-}
-
-// -> tiles [rows / 32][d / 16]: x as B.
-inline void pack_b(const Rows<Bf16>& x, Tile* dst) {
-    VecU lines[16];
-    for (int64_t k = 0; k < tiles_of_32(x.rows); ++k) {
-        for (int64_t col = 0; col < tiles_of_16(x.d); ++col) {
-            load_row_pairs(x, 32 * k, 16 * col, lines);
-            store_tile(lines, dst++);
-        }
-    }
-}
-
-// -> tiles [rows / 32][d / 16]: x^T as A, its depth outside.
-inline void pack_a_transposed(const Rows<Bf16>& x, Tile* dst) {
-    VecU lines[16];
-    for (int64_t k = 0; k < tiles_of_32(x.rows); ++k) {
-        for (int64_t col = 0; col < tiles_of_16(x.d); ++col) {
-            load_row_pairs(x, 32 * k, 16 * col, lines);
-            transpose(lines);
-            store_tile(lines, dst++);
-        }
-    }
-}
+// x as A: [rows / 16][d / 32].
+inline void pack_a(const Rows<Bf16>& x, Tile* dst) { pack_tiles<false, false>(x, dst); }
+// x^T as B, its columns outside: [rows / 16][d / 32].
+inline void pack_b_transposed(const Rows<Bf16>& x, Tile* dst) { pack_tiles<false, true>(x, dst); }
+// x as B: [rows / 32][d / 16].
+inline void pack_b(const Rows<Bf16>& x, Tile* dst) { pack_tiles<true, false>(x, dst); }
+// x^T as A, its depth outside: [rows / 32][d / 16].
+inline void pack_a_transposed(const Rows<Bf16>& x, Tile* dst) { pack_tiles<true, true>(x, dst); }
 
 // Tiles of a scratch buffer.
 LORA_INLINE Tile* take_tiles(ScratchCutter& cutter, int64_t n) {
