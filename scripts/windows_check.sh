@@ -175,7 +175,7 @@ END
 mkdir -p "$top/圖片 & 更多 (2)"
 cp -R assets/demo/5_zorp "$top/圖片 & 更多 (2)/"
 dropped 0 "$top/圖片 & 更多 (2)"
-said "0 errors"
+said "errors: 0"
 said "finished"
 [ -f "output/圖片 & 更多 (2).safetensors" ] || die "a dropped folder was not trained"
 dropped 0 "$PWD/output/圖片 & 更多 (2).safetensors"

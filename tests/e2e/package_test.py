@@ -229,7 +229,7 @@ class PackageTest(unittest.TestCase):
         for path in (pictures + "/", os.path.basename(pictures)):
             code, said = drop(path)
             self.assertEqual(code, 0, said)
-            self.assertIn("0 errors", said)
+            self.assertIn("errors: 0", said)
             made = os.path.join(self.folder, "output", "圖片 & 更多 (2).safetensors")
             self.assertTrue(os.path.exists(made), said)
             os.remove(made)
