@@ -34,10 +34,10 @@ Program make_program(const NodeContext& c) {
     return {};
 }
 
-// Waking the other threads and waiting for them costs some 50 us on a machine whose idle threads
-// sleep (let_idle_threads_sleep); a node that one thread does in less stays on one. The rates are a
-// low guess of one core's, so that no node of weight is kept from its threads.
-constexpr double kWorthWaking_s = 60e-6;
+// Waking the other threads and waiting for them costs some 50 us where idle threads sleep
+// (let_idle_threads_sleep), in a virtual machine more; a node that one thread does in about that
+// time stays on one. The rates are a low guess of one core's, a half to a third of what it does.
+constexpr double kWorthWaking_s = 200e-6;
 constexpr double kFlopsPerS = 40e9;
 constexpr double kBytesPerS = 4e9;
 
