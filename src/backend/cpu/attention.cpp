@@ -47,31 +47,47 @@ std::byte* offset(std::byte* base, int64_t elements, int64_t elem_bytes) {
     return base + elements * elem_bytes;
 }
 
+// One head of one sample: where its rows begin in q and k, in elements.
+struct Head {
+    int64_t index = 0;  // [samples, heads]
+    int64_t q_at = 0;
+    int64_t k_at = 0;
+};
+
+Head head_of(const Heads& h, int64_t index) {
+    const int64_t sample = index / h.heads;
+    const int64_t column = index % h.heads * h.args.head_size;
+    return {index, sample * h.query_step + column, sample * h.key_step + column};
+}
+
+// Calls body(head, thread, arguments of a block of its queries) for all blocks of all heads.
+template <typename Body>
+void for_query_blocks(const Device& device, const Heads& h, const Body& body) {
+    const int64_t block = h.kernels->query_block;
+    const int64_t blocks = ceil_div(h.args.num_queries, block);
+    device.threads.run(h.samples * h.heads * blocks, [&](int64_t index, int slot) {
+        AttentionArgs args = h.args;
+        args.begin = index % blocks * block;
+        args.end = std::min(h.args.num_queries, args.begin + block);
+        body(head_of(h, index / blocks), slot, args);
+    });
+}
+
 Program forward_program(const NodeContext& c) {
     const Device& device = c.device;
     const Heads h = heads_of(device, c.graph, c.node);
     Program program;
     program.choice = h.kernels->name;
     program.run = [&device, h](const Args& a) {
-        const AttentionKernels& k = *h.kernels;
-        const int64_t block = k.query_block;
-        const int64_t blocks = ceil_div(h.args.num_queries, block);
-        const int64_t slot_bytes = round_up(k.forward_scratch(h.args), 64);
-        device.threads.run(h.samples * h.heads * blocks, [&](int64_t index, int slot) {
-            const int64_t head = index / blocks % h.heads;
-            const int64_t sample = index / blocks / h.heads;
-            const int64_t q_at = sample * h.query_step + head * h.args.head_size;
-            const int64_t k_at = sample * h.key_step + head * h.args.head_size;
-            AttentionArgs args = h.args;
-            args.q = offset(a.in[0], q_at, h.elem_bytes);
-            args.k = offset(a.in[1], k_at, h.elem_bytes);
-            args.v = offset(a.in[2], k_at, h.elem_bytes);
-            args.o = offset(a.out[0], q_at, h.elem_bytes);
-            args.lse = a.output<float>(1) + (sample * h.heads + head) * h.args.num_queries;
-            args.begin = index % blocks * block;
-            args.end = std::min(h.args.num_queries, args.begin + block);
+        const int64_t slot_bytes = round_up(h.kernels->forward_scratch(h.args), 64);
+        for_query_blocks(device, h, [&](const Head& head, int slot, AttentionArgs& args) {
+            args.q = offset(a.in[0], head.q_at, h.elem_bytes);
+            args.k = offset(a.in[1], head.k_at, h.elem_bytes);
+            args.v = offset(a.in[2], head.k_at, h.elem_bytes);
+            args.o = offset(a.out[0], head.q_at, h.elem_bytes);
+            args.lse = a.output<float>(1) + head.index * h.args.num_queries;
             args.scratch = a.scratch + slot * slot_bytes;
-            k.forward(args);
+            h.kernels->forward(args);
         });
     };
     return program;
@@ -133,21 +149,17 @@ void backward_piece(const Heads& h,
                     const Args& a,
                     const BackwardPiece& piece) {
     const auto [index, slot] = piece;
-    const int64_t head_index = index / split.chunks;
-    const int64_t sample = head_index / h.heads;
-    const int64_t head = head_index % h.heads;
-    const int64_t q_at = sample * h.query_step + head * h.args.head_size;
-    const int64_t k_at = sample * h.key_step + head * h.args.head_size;
+    const Head head = head_of(h, index / split.chunks);
     AttentionArgs args = h.args;
-    args.d_o = offset(a.in[0], q_at, h.elem_bytes);
-    args.q = offset(a.in[1], q_at, h.elem_bytes);
-    args.k = offset(a.in[2], k_at, h.elem_bytes);
-    args.v = offset(a.in[3], k_at, h.elem_bytes);
-    args.o = offset(a.in[4], q_at, h.elem_bytes);
-    args.lse = a.input<float>(5) + head_index * h.args.num_queries;
-    args.dk = offset(a.out[1], k_at, h.elem_bytes);
-    args.dv = offset(a.out[2], k_at, h.elem_bytes);
-    args.delta = s.delta + head_index * h.args.num_queries;
+    args.d_o = offset(a.in[0], head.q_at, h.elem_bytes);
+    args.q = offset(a.in[1], head.q_at, h.elem_bytes);
+    args.k = offset(a.in[2], head.k_at, h.elem_bytes);
+    args.v = offset(a.in[3], head.k_at, h.elem_bytes);
+    args.o = offset(a.in[4], head.q_at, h.elem_bytes);
+    args.lse = a.input<float>(5) + head.index * h.args.num_queries;
+    args.dk = offset(a.out[1], head.k_at, h.elem_bytes);
+    args.dv = offset(a.out[2], head.k_at, h.elem_bytes);
+    args.delta = s.delta + head.index * h.args.num_queries;
     args.begin = index % split.chunks * split.chunk_keys;
     args.end = std::min(h.args.num_keys, args.begin + split.chunk_keys);
     const int64_t dq_index = split.chunks == 1 ? slot : index;
@@ -156,7 +168,7 @@ void backward_piece(const Heads& h,
     std::fill(args.dq_sums, args.dq_sums + split.dq_floats, 0.0F);
     h.kernels->backward(args);
     if (split.chunks == 1) {
-        args.dq = offset(a.out[0], q_at, h.elem_bytes);
+        args.dq = offset(a.out[0], head.q_at, h.elem_bytes);
         args.begin = 0;
         args.end = args.num_queries;
         h.kernels->write_dq(args, {args.dq_sums});
@@ -170,37 +182,22 @@ Program backward_program(const NodeContext& c) {
     Program program;
     program.choice = h.kernels->name;
     program.run = [&device, h, split](const Args& a) {
-        const AttentionKernels& k = *h.kernels;
         ScratchLayout layout(a.scratch);
         const BackwardScratch s = take_backward(layout, device, h, split);
-        const int64_t num_heads = h.samples * h.heads;
-        const int64_t queries = h.args.num_queries;
-        const int64_t blocks = ceil_div(queries, k.query_block);
-        device.threads.run(num_heads * blocks, [&](int64_t index, int) {
-            const int64_t head = index / blocks;
-            const int64_t at = head / h.heads * h.query_step + head % h.heads * h.args.head_size;
-            AttentionArgs args = h.args;
-            args.d_o = offset(a.in[0], at, h.elem_bytes);
-            args.o = offset(a.in[4], at, h.elem_bytes);
-            args.delta = s.delta + head * queries;
-            args.begin = index % blocks * k.query_block;
-            args.end = std::min(queries, args.begin + k.query_block);
-            k.delta(args);
+        for_query_blocks(device, h, [&](const Head& head, int, AttentionArgs& args) {
+            args.d_o = offset(a.in[0], head.q_at, h.elem_bytes);
+            args.o = offset(a.in[4], head.q_at, h.elem_bytes);
+            args.delta = s.delta + head.index * h.args.num_queries;
+            h.kernels->delta(args);
         });
-        device.threads.run(num_heads * split.chunks, [&](int64_t index, int slot) {
+        device.threads.run(h.samples * h.heads * split.chunks, [&](int64_t index, int slot) {
             backward_piece(h, split, s, a, {index, slot});
         });
         if (split.chunks == 1) return;
-        device.threads.run(num_heads * blocks, [&](int64_t index, int) {
-            const int64_t head = index / blocks;
-            const int64_t at = head / h.heads * h.query_step + head % h.heads * h.args.head_size;
-            AttentionArgs args = h.args;
-            args.dq = offset(a.out[0], at, h.elem_bytes);
-            args.begin = index % blocks * k.query_block;
-            args.end = std::min(queries, args.begin + k.query_block);
-            k.write_dq(
-                args,
-                {s.dq + head * split.chunks * split.dq_floats, split.chunks, split.dq_floats});
+        for_query_blocks(device, h, [&](const Head& head, int, AttentionArgs& args) {
+            args.dq = offset(a.out[0], head.q_at, h.elem_bytes);
+            const float* first = s.dq + head.index * split.chunks * split.dq_floats;
+            h.kernels->write_dq(args, {first, split.chunks, split.dq_floats});
         });
     };
     return program;

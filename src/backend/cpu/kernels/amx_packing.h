@@ -94,6 +94,22 @@ inline void pack_b(const Rows<Bf16>& x, Tile* dst) { pack_tiles<true, false>(x, 
 // x^T as A, its depth outside: [rows / 32][d / 16].
 inline void pack_a_transposed(const Rows<Bf16>& x, Tile* dst) { pack_tiles<true, true>(x, dst); }
 
+// Rows [first, first + count) of a head.
+LORA_INLINE Rows<Bf16> rows_of(const AttentionArgs& g,
+                               const void* x,
+                               int64_t first,
+                               int64_t count) {
+    return {static_cast<const Bf16*>(x) + first * g.stride, g.stride, count, g.head_size};
+}
+
+inline constexpr int64_t kPanel = 32;  // queries whose scores are held at once
+
+// Where the first of 16 queries' sums lies in [query / 32][d / 16][2] tiles; the others lie two
+// apart.
+LORA_INLINE int64_t query_tile(int64_t query, int64_t d_tiles) {
+    return query / kPanel * 2 * d_tiles + query / 16 % 2;
+}
+
 // Tiles of a scratch buffer.
 LORA_INLINE Tile* take_tiles(ScratchCutter& cutter, int64_t n) {
     return reinterpret_cast<Tile*>(cutter.floats(n * 256));
@@ -115,11 +131,7 @@ LORA_INLINE void write_tile_transposed(
     for (int i = 0; i < 16; ++i) lines[i] = to_bits(load_line(tile, i) * factors);
     transpose(lines);
     for (int64_t i = 0; i < rows; ++i) {
-        if (cols >= 16) {
-            store(dst + i * stride, from_bits(lines[i]));
-        } else {
-            store_part(dst + i * stride, from_bits(lines[i]), cols);
-        }
+        store_up_to(dst + i * stride, from_bits(lines[i]), cols);
     }
 }
 

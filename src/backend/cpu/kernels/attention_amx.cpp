@@ -11,7 +11,6 @@ namespace {
 
 constexpr int64_t kQueryBlock = 256;
 constexpr int64_t kKeyBlock = 256;
-constexpr int64_t kPanel = 32;  // queries whose scores are held at once
 constexpr float kMasked = -1e30F;
 
 struct Scratch {
@@ -121,7 +120,7 @@ void finish(const AttentionArgs& g, const Scratch& s, int64_t num_queries) {
             g.lse[g.begin + query + i] =
                 s.maxima[query + i] * 0.69314718055994531F + __builtin_logf(s.totals[query + i]);
         }
-        const Tile* outputs = s.outputs + query / 32 * 2 * d_tiles + query / 16 % 2;
+        const Tile* outputs = s.outputs + query_tile(query, d_tiles);
         Bf16* o = static_cast<Bf16*>(g.o) + (g.begin + query) * g.stride;
         for (int64_t j = 0; j < d_tiles; ++j) {
             const int64_t cols = g.head_size - 16 * j;
@@ -137,11 +136,7 @@ void attention(const AttentionArgs& g) {
     const int64_t panels = tiles_of_32(num_queries);
     const int64_t d_depth = tiles_of_32(g.head_size);
     const int64_t d_tiles = tiles_of_16(g.head_size);
-    const auto rows = [&](const void* x, int64_t first, int64_t count) {
-        return Rows<Bf16>{
-            static_cast<const Bf16*>(x) + first * g.stride, g.stride, count, g.head_size};
-    };
-    pack_b_transposed(rows(g.q, g.begin, num_queries), s.queries);
+    pack_b_transposed(rows_of(g, g.q, g.begin, num_queries), s.queries);
     memset(s.outputs, 0, static_cast<size_t>(2 * panels * d_tiles) * sizeof(Tile));
     for (int64_t i = 0; i < panels * kPanel; ++i) {
         s.maxima[i] = kMasked;
@@ -152,12 +147,12 @@ void attention(const AttentionArgs& g) {
     for (int64_t key = 0; key < last_key; key += kKeyBlock) {
         const int64_t num_keys = least(kKeyBlock, last_key - key);
         const int64_t depth = tiles_of_32(num_keys);
-        pack_a(rows(g.k, key, num_keys), s.keys);
-        pack_a_transposed(rows(g.v, key, num_keys), s.values);
+        pack_a(rows_of(g, g.k, key, num_keys), s.keys);
+        pack_a_transposed(rows_of(g, g.v, key, num_keys), s.values);
         for (int64_t panel = 0; panel < panels; ++panel) {
             const int64_t first_query = g.begin + panel * kPanel;
             if (g.causal && key > first_query + kPanel - 1) continue;
-            Tile* outputs = s.outputs + panel * 2 * d_tiles;
+            Tile* outputs = s.outputs + query_tile(panel * kPanel, d_tiles);
             multiply_tiles({s.keys, d_depth, 1},
                            {s.queries + panel * 2 * d_depth, 1, d_depth},
                            {s.scores, 2, 1},

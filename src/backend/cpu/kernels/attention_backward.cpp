@@ -251,11 +251,7 @@ void write_dq_as(const AttentionArgs& g, const PartialDq& partial) {
                 partial.first + (j / kTileCols * dq_rows(g) + query) * kTileCols + j % kTileCols;
             Vec sum = load(from);
             for (int64_t i = 1; i < partial.count; ++i) sum += load(from + i * partial.step);
-            if (j + kLanes <= g.head_size) {
-                store(to + j, sum);
-            } else {
-                store_part(to + j, sum, g.head_size - j);
-            }
+            store_up_to(to + j, sum, g.head_size - j);
         }
     }
 }

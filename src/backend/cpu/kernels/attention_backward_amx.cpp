@@ -12,7 +12,6 @@ namespace {
 
 constexpr int64_t kKeyBlock = 128;
 constexpr int64_t kQueryBlock = 256;
-constexpr int64_t kPanel = 32;  // queries whose scores are held at once
 
 struct Scratch {
     Tile* keys;       // A: [key / 16][d / 32]
@@ -64,10 +63,6 @@ int64_t dq_floats(const AttentionArgs& g) {
     return tiles_of_32(g.num_queries) * tiles_of_16(g.head_size) * 2 * 256;
 }
 
-Rows<Bf16> rows_of(const AttentionArgs& g, const void* x, int64_t first, int64_t count) {
-    return {static_cast<const Bf16*>(x) + first * g.stride, g.stride, count, g.head_size};
-}
-
 // The keys that a call of run_keys works on.
 struct KeyRange {
     int64_t first;
@@ -88,10 +83,7 @@ Lanes lanes_of(const AttentionArgs& g, int64_t first_query, int half) {
     const int64_t first = first_query + 16 * half;
     const int64_t count = least(16, g.num_queries - first);
     Lanes lanes{splat(0.0F), splat(0.0F), VecI{}, half};
-    if (count >= 16) {
-        lanes.lse = load(g.lse + first) * kLog2E;
-        lanes.delta = load(g.delta + first);
-    } else if (count > 0) {
+    if (count > 0) {
         lanes.lse = load_part(g.lse + first, count) * kLog2E;
         lanes.delta = load_part(g.delta + first, count);
     }
@@ -148,12 +140,11 @@ void run_panel(const AttentionArgs& g,
     const int64_t d_depth = tiles_of_32(g.head_size);
     const int64_t d_tiles = tiles_of_16(g.head_size);
     const TileCounts counts{2 * keys.depth(), 2, d_depth};
-    const int64_t query_tile = panel * 2 * d_depth;
+    const int64_t packed = panel * 2 * d_depth;
     const Tiles scores{s.scores, 2, 1};
     const Tiles d_p{s.d_p, 2, 1};
-    multiply_tiles(
-        {s.keys, d_depth, 1}, {s.queries_t + query_tile, 1, d_depth}, scores, counts, false);
-    multiply_tiles({s.values, d_depth, 1}, {s.d_o_t + query_tile, 1, d_depth}, d_p, counts, false);
+    multiply_tiles({s.keys, d_depth, 1}, {s.queries_t + packed, 1, d_depth}, scores, counts, false);
+    multiply_tiles({s.values, d_depth, 1}, {s.d_o_t + packed, 1, d_depth}, d_p, counts, false);
     const bool crosses = g.causal && keys.first + keys.count - 1 > first_query;
     for (int half = 0; half < 2; ++half) {
         const Lanes lanes = lanes_of(g, first_query, half);
@@ -163,7 +154,7 @@ void run_panel(const AttentionArgs& g,
             weights_and_gradients<false>(g, s, keys, lanes, panel);
         }
     }
-    Tile* dq = reinterpret_cast<Tile*>(g.dq_sums) + first_query / kPanel * 2 * d_tiles;
+    Tile* dq = reinterpret_cast<Tile*>(g.dq_sums) + query_tile(first_query, d_tiles);
     multiply_tiles(
         {s.keys_t, 1, d_tiles}, {s.ds_pairs, 2, 1}, {dq, 2, 1}, {d_tiles, 2, keys.depth()}, true);
 }
@@ -173,12 +164,7 @@ void write_rows(const AttentionArgs& g, const Tile* sums, const KeyRange& keys, 
         Bf16* to = static_cast<Bf16*>(dst) + (keys.first + key) * g.stride;
         const Tile* tile = sums + key / 16 * tiles_of_16(g.head_size);
         for (int64_t j = 0; j < g.head_size; j += 16, ++tile) {
-            const Vec values = load_line(tile, key % 16);
-            if (j + 16 <= g.head_size) {
-                store(to + j, values);
-            } else {
-                store_part(to + j, values, g.head_size - j);
-            }
+            store_up_to(to + j, load_line(tile, key % 16), g.head_size - j);
         }
     }
 }
@@ -222,7 +208,7 @@ void attention_backward(const AttentionArgs& g) {
 void write_dq(const AttentionArgs& g, const PartialDq& partial) {
     const int64_t d_tiles = tiles_of_16(g.head_size);
     for (int64_t query = g.begin; query < g.end; query += 16) {
-        const int64_t at = query / kPanel * 2 * d_tiles + query / 16 % 2;
+        const int64_t at = query_tile(query, d_tiles);
         Bf16* to = static_cast<Bf16*>(g.dq) + query * g.stride;
         for (int64_t j = 0; j < d_tiles; ++j) {
             Tile sum;

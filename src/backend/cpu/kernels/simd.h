@@ -102,7 +102,7 @@ LORA_INLINE void store(Bf16* p, Vec v) {
 #endif
 }
 
-// The first n < kLanes elements; the other lanes are zero or left alone in memory.
+// The first n <= kLanes elements; the other lanes are zero or left alone in memory.
 template <typename T>
 LORA_INLINE Vec load_part(const T* p, int64_t n) {
     T buffer[kLanes] = {};
@@ -115,6 +115,16 @@ LORA_INLINE void store_part(T* p, Vec v, int64_t n) {
     T buffer[kLanes];
     store(buffer, v);
     memcpy(static_cast<void*>(p), buffer, static_cast<size_t>(n) * sizeof(T));
+}
+
+// All of v, or its first n elements where that is less.
+template <typename T>
+LORA_INLINE void store_up_to(T* p, Vec v, int64_t n) {
+    if (n >= kLanes) {
+        store(p, v);
+    } else {
+        store_part(p, v, n);
+    }
 }
 
 LORA_INLINE float load_one(const float* p) { return *p; }
